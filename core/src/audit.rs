@@ -13,17 +13,23 @@
 //! | [`proofs`] | inclusion and consistency: computes proofs from tiles, verifies them, writes and reads them as text | RFC 6962; C2SP `tlog-proof@v1` |
 //! | [`note`] | text with Ed25519 signatures, and the keys | C2SP `signed-note` v1.0.0 |
 //! | [`checkpoint`] | the size and root of a tree, as a signed note | C2SP `tlog-checkpoint` v1.0.0 |
+//! | [`keys`] | the keys of the projects' logs, derived from a secret | |
+//! | [`integration`] | brings a tree up to date with the log: writes tiles, then signs and stores a checkpoint | |
+//! | [`recording`] | records checkpoints as events, at most one in an hour | |
 //! | [`comparison`] | compares stored tiles and a checkpoint with the commits, and names the first difference | |
 //!
-//! `tlog-proof` has no version yet; this is the text of commit 5ba5ee8 of the repository C2SP/C2SP. Nothing here does I/O, reads a clock or
-//! draws random bytes: the same commits give the same tiles, roots and signatures.
+//! `tlog-proof` has no version yet; this is the text of commit 5ba5ee8 of the repository C2SP/C2SP. Nothing here reads a clock or draws
+//! random bytes, and the log and the stores are reached through ports: the same commits give the same tiles, roots and signatures.
 
 pub mod checkpoint;
 pub mod comparison;
 mod decimal;
+pub mod integration;
+pub mod keys;
 pub mod node_hash;
 pub mod note;
 pub mod proofs;
+pub mod recording;
 pub mod stored;
 #[cfg(test)]
 mod test_tree;

@@ -10,6 +10,7 @@
 //! | [`views`] | computes from the log: status view, project feed, usage, tenant directory and its replication |
 //! | [`webhooks`] | sends messages about videos to the tenants' endpoints |
 //! | [`audit`] | the transparency log: Merkle tree, tiles, checkpoints and proofs over a project's commits |
+//! | [`root_secret`] | derives keys from a secret of the deployment |
 //! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
 //! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
 //!
@@ -24,6 +25,7 @@ pub mod home_region;
 pub mod intake;
 pub mod ports;
 pub mod reactions;
+pub mod root_secret;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod uploads;

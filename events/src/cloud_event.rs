@@ -113,7 +113,8 @@ fn video_of(stream: &StreamId) -> Option<String> {
         | StreamId::Grants { .. }
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)
-        | StreamId::Delivery(..) => None,
+        | StreamId::Delivery(..)
+        | StreamId::Audit(_) => None,
     }
 }
 

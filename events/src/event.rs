@@ -12,6 +12,7 @@ macro_rules! event_body {
     };
 }
 
+mod audit;
 mod playback;
 mod processing;
 mod project;
@@ -24,6 +25,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use self::audit::AuditCheckpointed;
 pub use self::playback::PlaybackGranted;
 pub use self::processing::{
     ProcessingCompleted, ProcessingDispatched, ProcessingExpired, ProcessingFailed, ProcessingInterrupted,
@@ -229,5 +231,6 @@ event_types! {
     "webhook.scheduled" v 1 => WebhookScheduled,
     "webhook.delivered" v 1 => WebhookDelivered,
     "webhook.failed" v 1 => WebhookFailed,
+    "audit.checkpointed" v 1 => AuditCheckpointed,
     "stream.quarantined" v 1 => StreamQuarantined,
 }

@@ -34,6 +34,7 @@
 
 mod lookup;
 mod open;
+mod places;
 mod read;
 mod readers;
 mod row;

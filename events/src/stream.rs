@@ -41,6 +41,8 @@ pub enum StreamId {
     Webhooks(ProjectId),
     /// `delivery/{project_id}/{webhook_id}/{message_id}`: the delivery of one message to one endpoint, with all its attempts.
     Delivery(ProjectId, WebhookId, MessageId),
+    /// `audit/{project_id}`: the checkpoints of the project's transparency log that were recorded.
+    Audit(ProjectId),
 }
 
 /// The number of parallel streams of an interval. At ten million grants of one project in an hour, a stream has some 870 grants.
@@ -73,7 +75,8 @@ impl StreamId {
             | Self::Grants { project_id, .. }
             | Self::KeyedGrant { project_id, .. }
             | Self::Webhooks(project_id)
-            | Self::Delivery(project_id, ..) => project_id,
+            | Self::Delivery(project_id, ..)
+            | Self::Audit(project_id) => project_id,
         }
     }
 }
@@ -94,6 +97,7 @@ impl fmt::Display for StreamId {
             Self::Delivery(project_id, webhook_id, message_id) => {
                 write!(formatter, "delivery/{project_id}/{webhook_id}/{message_id}")
             }
+            Self::Audit(project_id) => write!(formatter, "audit/{project_id}"),
         }
     }
 }
@@ -104,7 +108,7 @@ impl FromStr for StreamId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidId {
             kind: "stream",
-            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project} or delivery/{project}/{webhook}/{message}",
+            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project}, delivery/{project}/{webhook}/{message} or audit/{project}",
         };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
@@ -133,6 +137,7 @@ impl FromStr for StreamId {
             ["delivery", project_id, webhook_id, message_id] => {
                 Ok(Self::Delivery(project_id.parse()?, webhook_id.parse()?, message_id.parse()?))
             }
+            ["audit", project_id] => Ok(Self::Audit(project_id.parse()?)),
             _ => Err(invalid()),
         }
     }
@@ -180,7 +185,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
+        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery|audit)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
             if let Ok(stream) = text.parse::<StreamId>() {
                 prop_assert_eq!(stream.to_string(), text);
             }
@@ -197,6 +202,7 @@ mod tests {
                 StreamId::grants(project.clone(), at, &id),
                 StreamId::keyed_grant(project.clone(), at, id),
                 StreamId::Webhooks(project.clone()),
+                StreamId::Audit(project.clone()),
                 StreamId::Delivery(project, WebhookId::derived_from(&[cause.as_bytes()]), MessageId::derived_from(&[&cause])),
             ] {
                 prop_assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));

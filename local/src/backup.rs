@@ -37,8 +37,9 @@ const LOG: &str = "log.db";
 const STORE: &str = "s3";
 /// The index of the object store.
 const INDEX: &str = "s3/objects.db";
-/// Small files that are copied if they exist: the generated keys, and the ports, without which signed URLs would not stay valid.
-const SMALL: [&str; 2] = [crate::data_dir::SECRETS, crate::platform::PORTS_FILE];
+/// Small files that are copied if they exist: the generated keys; the ports, without which signed URLs would not stay valid; and the
+/// host of the transparency logs.
+const SMALL: [&str; 3] = [crate::data_dir::SECRETS, crate::platform::PORTS_FILE, crate::audit::SETTINGS];
 
 /// Runs `work`, which blocks, on a thread for such work.
 async fn blocking<T: Send + 'static>(

@@ -75,7 +75,7 @@ impl DataDir {
     fn restrict(&self) -> Result<(), DataDirError> {
         let database = |name: &str| ["", "-wal", "-shm"].map(|suffix| format!("{name}{suffix}"));
         let names = database("log.db").into_iter().chain(database("views.db"));
-        let names = names.chain([LOCK, SECRETS, "s3", "scratch"].map(str::to_owned));
+        let names = names.chain([LOCK, SECRETS, "s3", "audit", "scratch"].map(str::to_owned));
         let present: Vec<PathBuf> =
             names.map(|name| self.path.join(name)).filter(|path| path.exists()).collect();
         let own = (!present.is_empty()).then(|| self.path.clone());
@@ -112,6 +112,11 @@ impl DataDir {
     /// The directory of the object store.
     pub fn objects(&self) -> PathBuf {
         self.path.join("s3")
+    }
+
+    /// The directory of the transparency logs: tiles and checkpoints.
+    pub fn audit(&self) -> PathBuf {
+        self.path.join("audit")
     }
 
     /// The directory for temporary files of workers.
@@ -171,7 +176,7 @@ impl DataDir {
 
 /// Creates a directory and its missing parents, accessible by their owner only. Calls `sync` for each directory in which a name may be
 /// new: a power failure takes a name whose directory was not synced, with everything below it, however often that was synced.
-fn create_durably(path: &Path, sync: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
+pub(crate) fn create_durably(path: &Path, sync: impl FnMut(&Path) -> io::Result<()>) -> io::Result<()> {
     let missing = path.ancestors().take_while(|directory| !directory.exists()).count();
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     // Also if it exists: a process that was killed may have created it and not synced its name.
@@ -180,7 +185,7 @@ fn create_durably(path: &Path, sync: impl FnMut(&Path) -> io::Result<()>) -> io:
 
 /// Syncs the names in a directory. One that this user may not read was created by another one before; read-only and some foreign file
 /// systems cannot sync a directory, and have no new names or no way to keep them.
-fn sync_if_possible(directory: &Path) -> io::Result<()> {
+pub(crate) fn sync_if_possible(directory: &Path) -> io::Result<()> {
     match File::open(directory).and_then(|directory| directory.sync_all()) {
         Err(error) if cannot_be_synced(error.kind()) => Ok(()),
         result => result,

@@ -31,6 +31,7 @@ pub use self::listeners::Addresses;
 pub(crate) use self::listeners::PORTS_FILE;
 use self::listeners::{Listeners, bind};
 use crate::api::Api;
+use crate::audit::{self, Audit, AuditFiles};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::health::Health;
 use crate::home::{self, HomeKeys, HomeState};
@@ -153,6 +154,14 @@ impl Platform {
             policy: policy.clone(),
         };
         tasks.spawn(webhook_delivery.run(stop.clone()));
+
+        let audit = Audit {
+            log: log.clone(),
+            files: AuditFiles::new(data_dir.audit()),
+            keys: audit::keys(&data_dir, &secrets, &addresses.api)?,
+            pace: audit::Pace::default(),
+        };
+        tasks.spawn(audit.run(stop.clone()));
 
         let key_pairs = key_pairs(&secrets)?;
         let cdn_config = cdn_config(&config, &addresses, &key_pairs)?;

@@ -30,6 +30,9 @@ pub(crate) struct Secrets {
     /// The secret from which the keys of webhooks are derived, in hexadecimal digits. Empty in the files of older versions.
     #[serde(default)]
     pub(crate) webhook_secret: String,
+    /// The secret from which the keys of the transparency logs are derived, in hexadecimal digits. Empty in the files of older versions.
+    #[serde(default)]
+    pub(crate) audit_secret: String,
 }
 
 impl fmt::Debug for Secrets {
@@ -54,7 +57,8 @@ impl Secrets {
             cdn_private_key: PrivateKey::generate(KeyKind::P256, random()).to_pem(),
             home_access_key_id,
             home_secret_access_key,
-            webhook_secret: webhook_secret(),
+            webhook_secret: root_secret(),
+            audit_secret: root_secret(),
         };
         directory.write_json(SECRETS, &secrets)?;
         Ok(secrets)
@@ -63,21 +67,25 @@ impl Secrets {
     /// Generates and stores the secrets that files of older versions lack.
     fn complete(mut self, directory: &DataDir) -> Result<Self, DataDirError> {
         let lacks_home = self.home_access_key_id.is_empty();
-        let lacks_webhooks = self.webhook_secret.is_empty();
         if lacks_home {
             (self.home_access_key_id, self.home_secret_access_key) = access_key();
         }
-        if lacks_webhooks {
-            self.webhook_secret = webhook_secret();
+        let mut is_complete = !lacks_home;
+        for secret in [&mut self.webhook_secret, &mut self.audit_secret] {
+            if secret.is_empty() {
+                *secret = root_secret();
+                is_complete = false;
+            }
         }
-        if lacks_home || lacks_webhooks {
+        if !is_complete {
             directory.write_json(SECRETS, &self)?;
         }
         Ok(self)
     }
 }
 
-fn webhook_secret() -> String {
+/// Generates a secret from which keys are derived.
+fn root_secret() -> String {
     HEXLOWER.encode(&random::<32>())
 }
 
@@ -106,6 +114,8 @@ mod tests {
         assert_eq!(generated.s3_secret_access_key, loaded.s3_secret_access_key);
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
         assert_eq!((generated.webhook_secret.len(), &generated.webhook_secret), (64, &loaded.webhook_secret));
+        assert_eq!((generated.audit_secret.len(), &generated.audit_secret), (64, &loaded.audit_secret));
+        assert_ne!(generated.audit_secret, generated.webhook_secret);
         assert!(!format!("{generated:?}").contains(&generated.s3_secret_access_key));
     }
 
@@ -116,16 +126,17 @@ mod tests {
         let generated = Secrets::load_or_generate(&directory).unwrap();
         let mut file: serde_json::Value = directory.read_json(SECRETS).unwrap().unwrap();
         let file = file.as_object_mut().unwrap();
-        for name in ["homeAccessKeyId", "homeSecretAccessKey", "webhookSecret"] {
+        for name in ["homeAccessKeyId", "homeSecretAccessKey", "webhookSecret", "auditSecret"] {
             assert!(file.remove(name).is_some(), "{name}");
         }
         directory.write_json(SECRETS, file).unwrap();
         let loaded = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(generated.cdn_private_key, loaded.cdn_private_key);
         assert_eq!((loaded.home_access_key_id.len(), loaded.home_secret_access_key.len()), (20, 40));
-        assert_eq!(loaded.webhook_secret.len(), 64);
+        assert_eq!((loaded.webhook_secret.len(), loaded.audit_secret.len()), (64, 64));
         let again = Secrets::load_or_generate(&directory).unwrap();
         assert_eq!(loaded.home_secret_access_key, again.home_secret_access_key);
         assert_eq!(loaded.webhook_secret, again.webhook_secret);
+        assert_eq!(loaded.audit_secret, again.audit_secret);
     }
 }

@@ -5,8 +5,6 @@
 //! version that the log states; the pair of keys of a project from its id. A tenant's keys are of no use with another tenant's messages:
 //! an endpoint that another project registers under the same URL gets messages that do not verify with the first project's keys.
 
-use std::fmt;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ed25519_dalek::{Signer as _, SigningKey};
@@ -18,38 +16,23 @@ use streamio_events::secret::Secret;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Endpoint;
 
+use crate::root_secret::{RootSecret, ShortSecret};
+
 /// The prefix of an endpoint's secret.
 const SECRET_PREFIX: &str = "whsec_";
 /// The prefix of a public key.
 const PUBLIC_KEY_PREFIX: &str = "whpk_";
 
-/// The webhook secret of a deployment is too short.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the webhook secret has {0} bytes; it needs at least {MIN_BYTES} random ones")]
-pub struct ShortSecret(usize);
-
-/// The fewest bytes of a webhook secret.
-const MIN_BYTES: usize = 32;
-
 /// Derives the keys of endpoints and projects from the deployment's webhook secret.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct WebhookKeys {
-    root: Hmac<Sha256>,
-}
-
-impl fmt::Debug for WebhookKeys {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("WebhookKeys(…)")
-    }
+    root: RootSecret,
 }
 
 impl WebhookKeys {
     /// The keys of the deployment with the webhook secret `secret`, at least 32 random bytes.
     pub fn new(secret: &[u8]) -> Result<Self, ShortSecret> {
-        if secret.len() < MIN_BYTES {
-            return Err(ShortSecret(secret.len()));
-        }
-        Ok(Self { root: Hmac::new_from_slice(secret).expect("HMAC takes keys of any length") })
+        RootSecret::new(secret).map(|root| Self { root })
     }
 
     /// The secret of an endpoint in this version, as the tenant gets it: `whsec_` and base64.
@@ -94,20 +77,10 @@ impl WebhookKeys {
     }
 
     fn endpoint_key(&self, project_id: &ProjectId, webhook_id: &WebhookId, version: u32) -> [u8; 32] {
-        self.derive(&["endpoint", project_id.as_str(), webhook_id.as_str(), &version.to_string()])
+        self.root.derive(&["endpoint", project_id.as_str(), webhook_id.as_str(), &version.to_string()])
     }
 
     fn signing_key(&self, project_id: &ProjectId) -> SigningKey {
-        SigningKey::from_bytes(&self.derive(&["project", project_id.as_str()]))
-    }
-
-    /// HMAC-SHA256 of `parts`, of which none contains a zero byte, each followed by one.
-    fn derive(&self, parts: &[&str]) -> [u8; 32] {
-        let mut mac = self.root.clone();
-        for part in parts {
-            mac.update(part.as_bytes());
-            mac.update(&[0]);
-        }
-        mac.finalize().into_bytes().into()
+        SigningKey::from_bytes(&self.root.derive(&["project", project_id.as_str()]))
     }
 }

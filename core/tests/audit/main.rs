@@ -1,6 +1,7 @@
 //! The transparency log against a verifier in another language that shares no code with it: `verifier.py`.
 
 mod files;
+mod integration;
 mod log;
 
 use files::Files;

@@ -3,9 +3,10 @@
 use rusqlite::{Connection, Params};
 
 use super::SqliteLog;
+use super::places;
 use super::read::{self, FailedRead};
 use super::row::{COLUMNS, RawCommit};
-use crate::commit::Commit;
+use crate::commit::{Commit, CommitHash};
 use crate::id::ProjectId;
 use crate::log::{ChangesError, ReadError};
 use crate::stream::StreamId;
@@ -40,6 +41,26 @@ impl SqliteLog {
             .readers
             .with(move |connection| read::place_of(connection, &stream, first).map_err(ReadError::of))
             .await
+    }
+
+    /// The hashes of at most `limit` commits of a project, in the order of their places, from the place `from` on. They are as they were
+    /// stored: whether a commit's content matches its hash is not checked.
+    ///
+    /// # Errors
+    /// [`ReadError::Damaged`] where a place is missing or occurs twice.
+    pub async fn hashes_of_project(
+        &self,
+        project_id: &ProjectId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<CommitHash>, ReadError> {
+        let project_id = project_id.clone();
+        self.inner.readers.with(move |connection| places::hashes(connection, &project_id, from, limit)).await
+    }
+
+    /// The projects that have commits after `position` (0: all), and the last position of the log.
+    pub async fn projects_after(&self, position: u64) -> Result<(Vec<ProjectId>, u64), ReadError> {
+        self.inner.readers.with(move |connection| places::projects_after(connection, position)).await
     }
 
     /// Like [`changes_after`](Self::changes_after), restricted to the streams of projects themselves (`project/…`).

@@ -147,6 +147,7 @@ impl Video {
             | EventBody::WebhookUpdated(_)
             | EventBody::WebhookRemoved(_)
             | EventBody::WebhookDisabled(_)
+            | EventBody::AuditCheckpointed(_)
             | EventBody::WebhookScheduled(_)
             | EventBody::WebhookDelivered(_)
             | EventBody::WebhookFailed(_)

@@ -9,6 +9,7 @@ use super::fixtures::{event, fixtures};
 fn published(name: &str, json: &str) -> CloudEvent {
     let stream = match name.split('.').next() {
         Some("project" | "key") => "project/acme",
+        Some("audit") => "audit/acme",
         Some("playback") => "grants/acme/2026010203/7",
         _ => "video/acme/vid_tbkj5m62dvafwldlqbvftya3f3",
     };

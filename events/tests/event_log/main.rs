@@ -22,4 +22,5 @@ mod sqlite;
 mod sqlite_damage;
 mod sqlite_feed;
 mod sqlite_locks;
+mod sqlite_places;
 mod sqlite_processes;

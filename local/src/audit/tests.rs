@@ -1,0 +1,112 @@
+use std::path::Path;
+
+use streamio_core::audit::checkpoint::Checkpoint;
+use streamio_core::audit::comparison::compare;
+use streamio_core::audit::note::SignedNote;
+use streamio_core::ports::tile_store::TileStore as _;
+use streamio_events::commit::NewCommit;
+use streamio_events::event::ProjectCreated;
+use streamio_events::id::CommitId;
+use streamio_events::log::{EventLog as _, Expected};
+use streamio_events::stream::StreamId;
+
+use super::*;
+
+fn log(folder: &Path) -> SqliteLog {
+    SqliteLog::open(folder.join("log.db")).unwrap()
+}
+
+fn audit(folder: &Path) -> Audit {
+    let keys = AuditKeys::new(&[7; 32], "streamio.example").unwrap();
+    let pace = Pace { interval: Duration::from_millis(10), retry: Duration::from_millis(20) };
+    Audit { log: log(folder), files: AuditFiles::new(folder.join("audit")), keys, pace }
+}
+
+async fn append(log: &SqliteLog, project_id: &ProjectId, from: u64, to: u64) {
+    for number in from..to {
+        let id = CommitId::derived_from(&["test", &number.to_string()]);
+        let new = NewCommit::new(id, clock::now(), [ProjectCreated { name: None }.into()]);
+        log.append(&StreamId::Project(project_id.clone()), Expected::Any, new).await.unwrap();
+    }
+}
+
+/// The stored checkpoint, which is verified with the key, the commits and the tiles; `None` if there is none.
+async fn checkpoint(audit: &Audit, project_id: &ProjectId) -> Option<Checkpoint> {
+    let store = audit.files.of(project_id);
+    let note: SignedNote = store.checkpoint().await.unwrap()?.parse().unwrap();
+    let key = audit.keys.signer(project_id).verifier_key().clone();
+    let checkpoint = Checkpoint::verify(&note, &[key]).unwrap();
+    let hashes = audit.log.hashes_of_project(project_id, 0, usize::MAX).await.unwrap();
+    assert_eq!(compare(&store, &checkpoint, hashes).await.unwrap(), None);
+    Some(checkpoint)
+}
+
+async fn until_size(audit: &Audit, project_id: &ProjectId, size: u64) {
+    let started_at = std::time::Instant::now();
+    while checkpoint(audit, project_id).await.is_none_or(|checkpoint| checkpoint.size() != size) {
+        assert!(
+            started_at.elapsed() < Duration::from_secs(60),
+            "{project_id} has no checkpoint of {size} commits"
+        );
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_commit_of_every_project_is_integrated_also_after_a_restart() {
+    let scratch = tempfile::tempdir().unwrap();
+    let observer = audit(scratch.path());
+    let projects: [ProjectId; 2] = ["acme", "zebra"].map(|name| name.parse().unwrap());
+    append(&observer.log, &projects[0], 0, 3).await;
+    let mut sizes = [3, 0];
+    for run in 0..3 {
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(audit(scratch.path()).run(stop.clone()));
+        until_size(&observer, &projects[0], sizes[0]).await;
+        for (project_id, size) in projects.iter().zip(&mut sizes) {
+            append(&observer.log, project_id, *size, *size + 150).await;
+            *size += 150;
+            until_size(&observer, project_id, *size).await;
+        }
+        stop.cancel();
+        task.await.unwrap();
+        append(&observer.log, &projects[0], sizes[0], sizes[0] + run).await;
+        sizes[0] += run;
+    }
+    let partial = scratch.path().join("audit/acme/tile/0/000.p");
+    assert!(!partial.exists(), "partial tiles that became full are removed");
+}
+
+#[tokio::test]
+async fn a_project_whose_tree_was_changed_does_not_delay_the_others_and_goes_on_when_it_is_restored() {
+    let scratch = tempfile::tempdir().unwrap();
+    let observer = audit(scratch.path());
+    let projects: [ProjectId; 2] = ["acme", "zebra"].map(|name| name.parse().unwrap());
+    let stop = CancellationToken::new();
+    let task = tokio::spawn(audit(scratch.path()).run(stop.clone()));
+    append(&observer.log, &projects[0], 0, 1).await;
+    until_size(&observer, &projects[0], 1).await;
+    let path = scratch.path().join("audit/acme/checkpoint");
+    let kept = std::fs::read_to_string(&path).unwrap();
+    let changed = kept.replace("\n1\n", "\n2\n");
+    std::fs::write(&path, &changed).unwrap();
+    append(&observer.log, &projects[0], 1, 2).await;
+    append(&observer.log, &projects[1], 0, 1).await;
+    until_size(&observer, &projects[1], 1).await;
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), changed);
+    std::fs::write(&path, kept).unwrap();
+    until_size(&observer, &projects[0], 2).await;
+    stop.cancel();
+    task.await.unwrap();
+}
+
+#[test]
+fn the_host_stays_the_one_of_the_first_start() {
+    let scratch = tempfile::tempdir().unwrap();
+    let data_dir = DataDir::open(scratch.path()).unwrap();
+    let secrets = Secrets::load_or_generate(&data_dir).unwrap();
+    let acme = "acme".parse().unwrap();
+    for api in ["http://127.0.0.1:8080", "http://127.0.0.1:8081"] {
+        assert_eq!(keys(&data_dir, &secrets, api).unwrap().origin(&acme), "127.0.0.1:8080/acme");
+    }
+}
