@@ -113,7 +113,8 @@ fn video_of(stream: &StreamId) -> Option<String> {
         | StreamId::Grants { .. }
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)
-        | StreamId::Delivery(..) => None,
+        | StreamId::Delivery(..)
+        | StreamId::Replays(..) => None,
     }
 }
 
@@ -129,6 +130,9 @@ fn subject(stream: &StreamId, body: &EventBody) -> Option<String> {
         EventBody::WebhookScheduled(it) => Some(it.webhook_id.to_string()),
         EventBody::WebhookDelivered(it) => Some(it.webhook_id.to_string()),
         EventBody::WebhookFailed(it) => Some(it.webhook_id.to_string()),
+        EventBody::ReplayStarted(it) => Some(it.webhook_id.to_string()),
+        EventBody::ReplayProgressed(it) => Some(it.webhook_id.to_string()),
+        EventBody::ReplayEnded(it) => Some(it.webhook_id.to_string()),
         _ => video_of(stream),
     }
 }

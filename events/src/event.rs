@@ -15,6 +15,7 @@ macro_rules! event_body {
 mod playback;
 mod processing;
 mod project;
+mod replay;
 mod stream;
 mod upload;
 mod video;
@@ -32,6 +33,7 @@ pub use self::processing::{
 pub use self::project::{
     KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated, Scope,
 };
+pub use self::replay::{ReplayEnded, ReplayProgressed, ReplayStarted};
 pub use self::stream::StreamQuarantined;
 pub use self::upload::{
     RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected,
@@ -229,5 +231,8 @@ event_types! {
     "webhook.scheduled" v 1 => WebhookScheduled,
     "webhook.delivered" v 1 => WebhookDelivered,
     "webhook.failed" v 1 => WebhookFailed,
+    "replay.started" v 1 => ReplayStarted,
+    "replay.progressed" v 1 => ReplayProgressed,
+    "replay.ended" v 1 => ReplayEnded,
     "stream.quarantined" v 1 => StreamQuarantined,
 }

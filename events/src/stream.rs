@@ -41,6 +41,9 @@ pub enum StreamId {
     Webhooks(ProjectId),
     /// `delivery/{project_id}/{webhook_id}/{message_id}`: the delivery of one message to one endpoint, with all its attempts.
     Delivery(ProjectId, WebhookId, MessageId),
+    /// `replays/{project_id}/{webhook_id}`: the jobs that send messages to an endpoint again. All jobs of an endpoint are in one stream, so
+    /// that at most one is in progress.
+    Replays(ProjectId, WebhookId),
 }
 
 /// The number of parallel streams of an interval. At ten million grants of one project in an hour, a stream has some 870 grants.
@@ -73,7 +76,8 @@ impl StreamId {
             | Self::Grants { project_id, .. }
             | Self::KeyedGrant { project_id, .. }
             | Self::Webhooks(project_id)
-            | Self::Delivery(project_id, ..) => project_id,
+            | Self::Delivery(project_id, ..)
+            | Self::Replays(project_id, _) => project_id,
         }
     }
 }
@@ -94,6 +98,7 @@ impl fmt::Display for StreamId {
             Self::Delivery(project_id, webhook_id, message_id) => {
                 write!(formatter, "delivery/{project_id}/{webhook_id}/{message_id}")
             }
+            Self::Replays(project_id, webhook_id) => write!(formatter, "replays/{project_id}/{webhook_id}"),
         }
     }
 }
@@ -104,7 +109,7 @@ impl FromStr for StreamId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidId {
             kind: "stream",
-            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project} or delivery/{project}/{webhook}/{message}",
+            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project}, delivery/{project}/{webhook}/{message} or replays/{project}/{webhook}",
         };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
@@ -132,6 +137,9 @@ impl FromStr for StreamId {
             ["webhooks", project_id] => Ok(Self::Webhooks(project_id.parse()?)),
             ["delivery", project_id, webhook_id, message_id] => {
                 Ok(Self::Delivery(project_id.parse()?, webhook_id.parse()?, message_id.parse()?))
+            }
+            ["replays", project_id, webhook_id] => {
+                Ok(Self::Replays(project_id.parse()?, webhook_id.parse()?))
             }
             _ => Err(invalid()),
         }
@@ -180,7 +188,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
+        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery|replays)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
             if let Ok(stream) = text.parse::<StreamId>() {
                 prop_assert_eq!(stream.to_string(), text);
             }
@@ -197,6 +205,7 @@ mod tests {
                 StreamId::grants(project.clone(), at, &id),
                 StreamId::keyed_grant(project.clone(), at, id),
                 StreamId::Webhooks(project.clone()),
+                StreamId::Replays(project.clone(), WebhookId::derived_from(&[cause.as_bytes()])),
                 StreamId::Delivery(project, WebhookId::derived_from(&[cause.as_bytes()]), MessageId::derived_from(&[&cause])),
             ] {
                 prop_assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));

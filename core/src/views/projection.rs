@@ -97,7 +97,8 @@ async fn compute(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<()
         StreamId::Grants { .. }
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)
-        | StreamId::Delivery(..) => {}
+        | StreamId::Delivery(..)
+        | StreamId::Replays(..) => {}
     }
     Ok(())
 }
