@@ -3,6 +3,8 @@
 //! | module | contents |
 //! |---|---|
 //! | [`scheduling`] | records which messages are to be sent, when the log has changed |
+//! | [`replaying`] | schedules messages again that a tenant asked for |
+//! | [`messages`] | which messages follow from commits |
 //! | [`delivering`] | makes the attempts that are due, and records how they ended |
 //! | `http_sender` | sends requests over HTTPS (feature `http-sender`) |
 //! | [`keys`] | the keys with which messages are signed |
@@ -20,5 +22,7 @@ pub mod delivering;
 #[cfg(feature = "http-sender")]
 pub mod http_sender;
 pub mod keys;
+pub mod messages;
+pub mod replaying;
 pub mod scheduling;
 pub mod view;

@@ -31,7 +31,7 @@ use crate::context::Context;
 use crate::ports::journal::Receipt;
 use crate::problem::Problem;
 use crate::request::{Fields, IdempotencyKey, Query, percent_decode};
-use crate::route::{PublicAction, TenantAction};
+use crate::route::{PathParameters, PublicAction, TenantAction};
 use crate::services::Services;
 
 /// One request of an authenticated tenant.
@@ -41,8 +41,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) uri: &'a Uri,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
-    /// The value of the path parameter, not decoded.
-    pub(crate) parameter: &'a str,
+    /// The values of the path parameters.
+    pub(crate) parameters: PathParameters<'a>,
     /// The API key as it was sent: a secret.
     pub(crate) api_key: &'a str,
     pub(crate) tenant: &'a Tenant,
@@ -74,7 +74,7 @@ impl Exchange<'_> {
 
     /// The video that the path names.
     fn video_id(&self) -> Result<VideoId, Problem> {
-        let id = percent_decode(self.parameter).and_then(|text| text.parse().ok());
+        let id = percent_decode(self.parameters.first).and_then(|text| text.parse().ok());
         id.ok_or_else(|| Problem::parameter("id", "must be a video id: vid_ followed by 26 of a-z and 2-7"))
     }
 }
@@ -135,5 +135,10 @@ pub(crate) fn handle_tenant<'a>(
         TenantAction::ListDeliveries => Box::pin(webhooks::deliveries::list(exchange, query)),
         TenantAction::ShowDelivery => Box::pin(webhooks::deliveries::show(exchange, query)),
         TenantAction::ResendDelivery => Box::pin(webhooks::deliveries::resend(exchange, query)),
+        TenantAction::RecoverWebhook => Box::pin(webhooks::replays::recover(exchange, query)),
+        TenantAction::ReplayWebhook => Box::pin(webhooks::replays::replay(exchange, query)),
+        TenantAction::ListReplays => Box::pin(webhooks::replays::list(exchange, query)),
+        TenantAction::ShowReplay => Box::pin(webhooks::replays::show(exchange, query)),
+        TenantAction::CancelReplay => Box::pin(webhooks::replays::cancel(exchange, query)),
     }
 }

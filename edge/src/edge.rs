@@ -29,7 +29,7 @@ use crate::request::{
     presented_keys,
 };
 use crate::request_limits::{Counted, RequestLimits};
-use crate::route::{self, Action, Call, Found, TenantAction};
+use crate::route::{self, Action, Call, Found, PathParameters, TenantAction};
 use crate::services::Services;
 
 /// The largest request body, in bytes. A server need not read more than one byte beyond it: that is enough to refuse the
@@ -92,8 +92,7 @@ type Fields = Vec<(HeaderName, HeaderValue)>;
 struct TenantCall<'a> {
     action: TenantAction,
     scope: Scope,
-    /// The value of the path parameter, not decoded.
-    parameter: &'a str,
+    parameters: PathParameters<'a>,
     query: Query,
 }
 
@@ -232,7 +231,7 @@ impl Edge {
     /// `receipt` receives that of a recorded grant.
     async fn handle_tenant(
         &self,
-        TenantCall { action, scope, parameter, query }: TenantCall<'_>,
+        TenantCall { action, scope, parameters, query }: TenantCall<'_>,
         context: Context,
         request: &Request<Bytes>,
         served: &mut Served,
@@ -254,7 +253,7 @@ impl Edge {
             fields.push((CACHE_STATUS, stale(stale_for)));
         }
         served.project_id = Some(tenant.project_id.clone());
-        served.video_id = percent_decode(parameter).and_then(|text| text.parse().ok());
+        served.video_id = percent_decode(parameters.first).and_then(|text| text.parse().ok());
         served.key_id = Some(tenant.key_id.clone());
 
         state_limits(self.limits.count(&tenant, now), fields)?;
@@ -268,7 +267,7 @@ impl Edge {
             uri: request.uri(),
             headers: request.headers(),
             body: request.body(),
-            parameter,
+            parameters,
             api_key,
             tenant: &tenant,
             receipt: OnceLock::new(),
@@ -292,8 +291,8 @@ fn route<'a>(request: &'a Request<Bytes>, served: &mut Served) -> Result<Routed<
     if uri.path_and_query().is_some_and(|target| target.as_str().len() > MAX_URI_BYTES) {
         return Err(Problem::new(ProblemKind::UriTooLong, ProblemKind::UriTooLong.advice()));
     }
-    let (call, parameter) = match route::find(request.method(), uri.path()) {
-        Found::Call(call, parameter) => (call, parameter),
+    let (call, parameters) = match route::find(request.method(), uri.path()) {
+        Found::Call(call, parameters) => (call, parameters),
         Found::Options(allow) => return Ok(Routed::Done(options(request, allow))),
         Found::OtherMethods(allow) => return Err(method_not_allowed(allow)),
         Found::Nothing => {
@@ -306,13 +305,13 @@ fn route<'a>(request: &'a Request<Bytes>, served: &mut Served) -> Result<Routed<
     }
     match call.action {
         // Its query is that of the CDN, and players add parameters of their own.
-        Action::Play => Ok(Routed::Play(parameter)),
+        Action::Play => Ok(Routed::Play(parameters.first)),
         Action::Public(action) => {
-            api::handle_public(action, parameter, Query::parse(uri.query())?).map(Routed::Done)
+            api::handle_public(action, parameters.first, Query::parse(uri.query())?).map(Routed::Done)
         }
         Action::Tenant(scope, action) => {
             let query = Query::parse(uri.query())?;
-            Ok(Routed::Tenant(TenantCall { action, scope, parameter, query }))
+            Ok(Routed::Tenant(TenantCall { action, scope, parameters, query }))
         }
     }
 }

@@ -65,6 +65,11 @@ pub(crate) enum TenantAction {
     ListDeliveries,
     ShowDelivery,
     ResendDelivery,
+    RecoverWebhook,
+    ReplayWebhook,
+    ListReplays,
+    ShowReplay,
+    CancelReplay,
 }
 
 const fn public(method: Method, path: &'static str, action: PublicAction) -> Call {
@@ -76,7 +81,7 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 26] = [
+pub static CALLS: [Call; 31] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
@@ -96,6 +101,11 @@ pub static CALLS: [Call; 26] = [
     tenant(Method::DELETE, "/webhooks/{id}", Scope::Admin, TenantAction::RemoveWebhook),
     tenant(Method::POST, "/webhooks/{id}/rotate-secret", Scope::Admin, TenantAction::RotateWebhookSecret),
     tenant(Method::POST, "/webhooks/{id}/test", Scope::Admin, TenantAction::TestWebhook),
+    tenant(Method::POST, "/webhooks/{id}/recover", Scope::Admin, TenantAction::RecoverWebhook),
+    tenant(Method::POST, "/webhooks/{id}/replay", Scope::Admin, TenantAction::ReplayWebhook),
+    tenant(Method::GET, "/webhooks/{id}/replays", Scope::Read, TenantAction::ListReplays),
+    tenant(Method::GET, "/webhooks/{id}/replays/{replayId}", Scope::Read, TenantAction::ShowReplay),
+    tenant(Method::DELETE, "/webhooks/{id}/replays/{replayId}", Scope::Admin, TenantAction::CancelReplay),
     tenant(Method::GET, "/webhook-deliveries", Scope::Read, TenantAction::ListDeliveries),
     tenant(Method::GET, "/webhook-deliveries/{id}", Scope::Read, TenantAction::ShowDelivery),
     tenant(Method::POST, "/webhook-deliveries/{id}/resend", Scope::Admin, TenantAction::ResendDelivery),
@@ -105,11 +115,18 @@ pub static CALLS: [Call; 26] = [
     public(Method::GET, "/problems/{slug}", PublicAction::ExplainProblem),
 ];
 
+/// The values of the parameters of a path, not decoded; empty where it has none.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PathParameters<'a> {
+    pub(crate) first: &'a str,
+    pub(crate) second: &'a str,
+}
+
 /// The result of a lookup.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
-    /// A call and the value of its path parameter, not decoded (empty if it has none).
-    Call(&'static Call, &'a str),
+    /// A call and the values of its path parameters.
+    Call(&'static Call, PathParameters<'a>),
     /// OPTIONS on a path that has these methods.
     Options(HeaderValue),
     /// The path exists, with these methods only.
@@ -126,8 +143,8 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
         calls.filter_map(|call| Some((call, match_path(call.path, path)?)))
     };
     let requested = if method == Method::HEAD { &Method::GET } else { method };
-    if let Some((call, parameter)) = at_path().find(|(call, _)| call.method == requested) {
-        return Found::Call(call, parameter);
+    if let Some((call, parameters)) = at_path().find(|(call, _)| call.method == requested) {
+        return Found::Call(call, parameters);
     }
     if at_path().next().is_none() {
         return Found::Nothing;
@@ -136,22 +153,24 @@ pub(crate) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     if method == Method::OPTIONS { Found::Options(allow) } else { Found::OtherMethods(allow) }
 }
 
-/// The value of the template's parameter in `path` (empty if it has none); `None` if `path` does not match.
-fn match_path<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+/// The values of the template's parameters in `path`; `None` if `path` does not match. A template has at most two.
+fn match_path<'a>(template: &str, path: &'a str) -> Option<PathParameters<'a>> {
     if let Some(start) = template.strip_suffix("{key}") {
-        return path.strip_prefix(start).filter(|key| !key.is_empty());
+        let key = path.strip_prefix(start).filter(|key| !key.is_empty());
+        return key.map(|first| PathParameters { first, second: "" });
     }
-    let mut parameter = "";
+    let mut parameters = PathParameters::default();
     let mut segments = path.split('/');
     for expected in template.split('/') {
         let segment = segments.next()?;
         if expected.starts_with('{') && !segment.is_empty() {
-            parameter = segment;
+            let is_first = parameters.first.is_empty();
+            *(if is_first { &mut parameters.first } else { &mut parameters.second }) = segment;
         } else if expected != segment {
             return None;
         }
     }
-    segments.next().is_none().then_some(parameter)
+    segments.next().is_none().then_some(parameters)
 }
 
 fn allow<'a>(methods: impl Iterator<Item = &'a Method>) -> HeaderValue {
@@ -173,8 +192,9 @@ mod tests {
 
     fn action(method: &str, path: &str) -> Option<(TenantAction, String)> {
         match find(&method.parse().unwrap(), path) {
-            Found::Call(Call { action: Action::Tenant(_, action), .. }, parameter) => {
-                Some((*action, parameter.to_owned()))
+            Found::Call(Call { action: Action::Tenant(_, action), .. }, PathParameters { first, second }) => {
+                let parameters = [first, second].into_iter().filter(|parameter| !parameter.is_empty());
+                Some((*action, parameters.collect::<Vec<_>>().join(" ")))
             }
             _ => None,
         }
@@ -186,9 +206,13 @@ mod tests {
         assert_eq!(action("HEAD", "/videos/x"), Some((TenantAction::ShowVideo, "x".to_owned())));
         assert_eq!(action("DELETE", "/videos/x"), Some((TenantAction::DeleteVideo, "x".to_owned())));
         assert_eq!(action("GET", "/videos/x/events"), Some((TenantAction::ListVideoEvents, "x".to_owned())));
+        let replay = Some((TenantAction::CancelReplay, "x y".to_owned()));
+        assert_eq!(action("DELETE", "/webhooks/x/replays/y"), replay);
         for path in [
             "",
             "/",
+            "/webhooks//replays/y",
+            "/webhooks/x/replays/",
             "videos",
             "/videos/",
             "//videos",
@@ -204,7 +228,7 @@ mod tests {
     #[test]
     fn an_object_key_at_the_end_of_a_path_has_slashes() {
         let parameter = |path| match find(&Method::HEAD, path) {
-            Found::Call(Call { action: Action::Play, .. }, parameter) => Some(parameter),
+            Found::Call(Call { action: Action::Play, .. }, parameters) => Some(parameters.first),
             _ => None,
         };
         assert_eq!(parameter("/play/processed/acme/a.m3u8"), Some("processed/acme/a.m3u8"));

@@ -114,7 +114,8 @@ fn video_of(stream: &StreamId) -> Option<String> {
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)
         | StreamId::Delivery(..)
-        | StreamId::Audit(_) => None,
+        | StreamId::Audit(_)
+        | StreamId::Replays(..) => None,
     }
 }
 
@@ -130,6 +131,9 @@ fn subject(stream: &StreamId, body: &EventBody) -> Option<String> {
         EventBody::WebhookScheduled(it) => Some(it.webhook_id.to_string()),
         EventBody::WebhookDelivered(it) => Some(it.webhook_id.to_string()),
         EventBody::WebhookFailed(it) => Some(it.webhook_id.to_string()),
+        EventBody::ReplayStarted(it) => Some(it.webhook_id.to_string()),
+        EventBody::ReplayProgressed(it) => Some(it.webhook_id.to_string()),
+        EventBody::ReplayEnded(it) => Some(it.webhook_id.to_string()),
         _ => video_of(stream),
     }
 }

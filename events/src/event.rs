@@ -16,6 +16,7 @@ mod audit;
 mod playback;
 mod processing;
 mod project;
+mod replay;
 mod stream;
 mod upload;
 mod video;
@@ -34,6 +35,7 @@ pub use self::processing::{
 pub use self::project::{
     KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated, Scope,
 };
+pub use self::replay::{ReplayEnded, ReplayProgressed, ReplayStarted};
 pub use self::stream::StreamQuarantined;
 pub use self::upload::{
     RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected,
@@ -232,5 +234,8 @@ event_types! {
     "webhook.delivered" v 1 => WebhookDelivered,
     "webhook.failed" v 1 => WebhookFailed,
     "audit.checkpointed" v 1 => AuditCheckpointed,
+    "replay.started" v 1 => ReplayStarted,
+    "replay.progressed" v 1 => ReplayProgressed,
+    "replay.ended" v 1 => ReplayEnded,
     "stream.quarantined" v 1 => StreamQuarantined,
 }

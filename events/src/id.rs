@@ -147,6 +147,14 @@ text_id!(
     |text| text.strip_prefix("msg_").is_some_and(is_derived)
 );
 
+text_id!(
+    /// A job that sends messages to an endpoint again: `rpl_` and 26 characters of base32.
+    ReplayId,
+    "replay id",
+    "rpl_ followed by 26 of a-z and 2-7",
+    |text| text.strip_prefix("rpl_").is_some_and(is_derived)
+);
+
 impl VideoId {
     /// The id of the video at `key`: base32 (RFC 4648, lower case) of SHA-256(project id, 0x00, source key), cut to
     /// 26 characters.
@@ -188,6 +196,14 @@ impl MessageId {
     pub fn derived_from(cause: &[&str]) -> Self {
         let parts: Vec<&[u8]> = cause.iter().map(|part| part.as_bytes()).collect();
         Self(format!("msg_{}", derive(&parts)))
+    }
+}
+
+impl ReplayId {
+    /// The replay that follows from `parts`: the project, the endpoint, and what identifies the request.
+    pub fn derived_from(parts: &[&str]) -> Self {
+        let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+        Self(format!("rpl_{}", derive(&parts)))
     }
 }
 

@@ -43,6 +43,9 @@ pub enum StreamId {
     Delivery(ProjectId, WebhookId, MessageId),
     /// `audit/{project_id}`: the checkpoints of the project's transparency log that were recorded.
     Audit(ProjectId),
+    /// `replays/{project_id}/{webhook_id}`: the jobs that send messages to an endpoint again. All jobs of an endpoint are in one stream, so
+    /// that at most one is in progress.
+    Replays(ProjectId, WebhookId),
 }
 
 /// The number of parallel streams of an interval. At ten million grants of one project in an hour, a stream has some 870 grants.
@@ -76,7 +79,8 @@ impl StreamId {
             | Self::KeyedGrant { project_id, .. }
             | Self::Webhooks(project_id)
             | Self::Delivery(project_id, ..)
-            | Self::Audit(project_id) => project_id,
+            | Self::Audit(project_id)
+            | Self::Replays(project_id, _) => project_id,
         }
     }
 }
@@ -98,6 +102,7 @@ impl fmt::Display for StreamId {
                 write!(formatter, "delivery/{project_id}/{webhook_id}/{message_id}")
             }
             Self::Audit(project_id) => write!(formatter, "audit/{project_id}"),
+            Self::Replays(project_id, webhook_id) => write!(formatter, "replays/{project_id}/{webhook_id}"),
         }
     }
 }
@@ -108,7 +113,7 @@ impl FromStr for StreamId {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let invalid = || InvalidId {
             kind: "stream",
-            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project}, delivery/{project}/{webhook}/{message} or audit/{project}",
+            rule: "project/{project}, video/{project}/{video}, grants/{project}/{yyyymmddhh[mmss]}/{shard}, grant/{project}/{yyyymmddhh}/{commit}, webhooks/{project}, delivery/{project}/{webhook}/{message}, audit/{project} or replays/{project}/{webhook}",
         };
         let parts: Vec<&str> = text.split('/').collect();
         match parts[..] {
@@ -138,6 +143,9 @@ impl FromStr for StreamId {
                 Ok(Self::Delivery(project_id.parse()?, webhook_id.parse()?, message_id.parse()?))
             }
             ["audit", project_id] => Ok(Self::Audit(project_id.parse()?)),
+            ["replays", project_id, webhook_id] => {
+                Ok(Self::Replays(project_id.parse()?, webhook_id.parse()?))
+            }
             _ => Err(invalid()),
         }
     }
@@ -185,7 +193,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery|audit)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
+        fn an_accepted_name_is_written_back_unchanged(text in "(project|video|grants?|webhooks|delivery|audit|replays)/[a-z]{3}(/[a-z0-9_]{1,30})?(/[0-9]{1,4})?|.*") {
             if let Ok(stream) = text.parse::<StreamId>() {
                 prop_assert_eq!(stream.to_string(), text);
             }
@@ -203,6 +211,7 @@ mod tests {
                 StreamId::keyed_grant(project.clone(), at, id),
                 StreamId::Webhooks(project.clone()),
                 StreamId::Audit(project.clone()),
+                StreamId::Replays(project.clone(), WebhookId::derived_from(&[cause.as_bytes()])),
                 StreamId::Delivery(project, WebhookId::derived_from(&[cause.as_bytes()]), MessageId::derived_from(&[&cause])),
             ] {
                 prop_assert_eq!(stream.to_string().parse::<StreamId>(), Ok(stream));

@@ -7,6 +7,7 @@
 //! | [`message`] | which messages an event leads to, and their bodies |
 //! | [`endpoint`] | endpoints, folded from `webhooks/{project}`, and the decisions about them |
 //! | [`delivery`] | the delivery of one message to one endpoint: fold and decisions |
+//! | [`replay`] | jobs that send messages to an endpoint again: fold and decisions |
 //! | [`exchange`] | what one attempt resulted in |
 //! | [`schedule`] | when attempts are made |
 //! | [`status`] | what a tenant sees of endpoints and deliveries |
@@ -21,6 +22,7 @@ pub mod endpoint_url;
 pub mod exchange;
 pub mod message;
 pub mod message_type;
+pub mod replay;
 pub mod schedule;
 pub mod status;
 

@@ -45,6 +45,7 @@ use crate::s3::{Store, StoreOptions, Versioning, Watch};
 use crate::secrets::{Secrets, random};
 use crate::view_store::{CountedUsage, SqliteViewStore};
 use crate::webhooks::Webhooks;
+use crate::webhooks::replaying::Replaying;
 use crate::workerd::{WorkerEnvironment, Workerd};
 use crate::{cdn, clock, s3, uploads};
 
@@ -142,6 +143,7 @@ impl Platform {
             deliveries: Arc::new(views.clone()),
             keys: webhook_keys(&secrets)?,
             urls: config.webhook_urls.clone(),
+            feed: Arc::new(LogFeed(log.clone())),
         };
         let sender = SenderRules { urls: webhooks.urls.clone(), ..SenderRules::default() };
         let webhook_delivery = Webhooks {
@@ -154,6 +156,13 @@ impl Platform {
             policy: policy.clone(),
         };
         tasks.spawn(webhook_delivery.run(stop.clone()));
+        let webhook_replays = Replaying {
+            log: log.clone(),
+            store: views.clone(),
+            endpoints: Arc::clone(&webhooks.endpoints),
+            feed: LogFeed(log.clone()),
+        };
+        tasks.spawn(webhook_replays.run(stop.clone()));
 
         let audit = Audit {
             log: log.clone(),

@@ -1,15 +1,19 @@
 //! A project's feed on one machine: the log has a position for every commit, and an index of them by project.
 
 use async_trait::async_trait;
-use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, PlaceError, ProjectFeed, ProjectFeedError};
+use streamio_core::ports::project_feed::{
+    FeedCommits, FeedPage, FeedPlaces, FeedReadError, PlaceError, ProjectFeed, ProjectFeedError,
+};
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::sqlite::SqliteLog;
+use streamio_events::timestamp::Timestamp;
 
 use crate::changes::{self, Scope};
 
 /// Reads the log itself. A recorded event is visible immediately.
+#[derive(Clone)]
 pub(crate) struct LogFeed(pub(crate) SqliteLog);
 
 #[async_trait]
@@ -59,6 +63,42 @@ impl FeedPlaces for LogFeed {
     }
 }
 
+#[async_trait]
+impl FeedCommits for LogFeed {
+    async fn end(&self, project_id: &ProjectId) -> Result<u64, FeedReadError> {
+        self.0.next_place(project_id).await.map_err(unread)
+    }
+
+    async fn first_since(&self, project_id: &ProjectId, time: Timestamp) -> Result<u64, FeedReadError> {
+        match self.0.first_place_since(project_id, time).await.map_err(unread)? {
+            Some(place) => Ok(place),
+            None => self.end(project_id).await,
+        }
+    }
+
+    async fn end_before(&self, project_id: &ProjectId, time: Timestamp) -> Result<u64, FeedReadError> {
+        let last = self.0.last_place_before(project_id, time).await.map_err(unread)?;
+        Ok(last.map_or(0, |last| last + 1))
+    }
+
+    async fn commits(
+        &self,
+        project_id: &ProjectId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Option<Commit>>, FeedReadError> {
+        let Some(position) = self.0.position_at(project_id, from).await.map_err(unread)? else {
+            return Ok(Vec::new());
+        };
+        let changes = changes::read(&self.0, Scope::Project(project_id), position - 1, limit).await;
+        Ok(changes.map_err(unread)?.into_iter().map(|change| change.commit.ok()).collect())
+    }
+}
+
+fn unread(error: impl std::error::Error + Send + Sync + 'static) -> FeedReadError {
+    FeedReadError(error.into())
+}
+
 /// A position in a project's feed, `{position}.{done}`: after the first `done` events of the commit at `position`.
 #[derive(Default)]
 struct FeedPosition {
@@ -84,6 +124,12 @@ impl std::fmt::Display for FeedPosition {
 
 #[cfg(test)]
 mod tests {
+    use streamio_events::commit::NewCommit;
+    use streamio_events::event::{EventBody, ProjectSuspended};
+    use streamio_events::id::CommitId;
+    use streamio_events::log::{EventLog as _, Expected};
+    use streamio_events::stream::StreamId;
+
     use super::*;
     use crate::operator::{IfMissing, Operator};
 
@@ -117,5 +163,46 @@ mod tests {
             let expected = [1, 2, 6, 7].map(|version| format!("project/acme/{version}"));
             assert_eq!(ids, expected, "pages of {limit}");
         }
+    }
+    /// Places are counted among the commits of the project; each is found, also beside those of other projects.
+    #[tokio::test]
+    async fn commits_are_read_by_their_places_and_times() {
+        let scratch = tempfile::tempdir().unwrap();
+        let log = SqliteLog::open(scratch.path().join("log.db")).unwrap();
+        let projects: Vec<ProjectId> = ["acme", "zebra"].map(|name| name.parse().unwrap()).to_vec();
+        let at = |number: i64| Timestamp::from_unix_seconds(1_767_323_045 + number);
+        let mut model: Vec<Vec<Commit>> = vec![Vec::new(); 2];
+        // The clock is set back once.
+        for (number, second) in (0..40).zip((0..20).chain(15..35)) {
+            let of = usize::from(number % 3 == 0);
+            let id = CommitId::derived_from(&[&number.to_string()]);
+            let body: EventBody = ProjectSuspended { reason: None }.into();
+            let stream = StreamId::Project(projects[of].clone());
+            let appended = log.append(&stream, Expected::Any, NewCommit::new(id, at(second), [body])).await;
+            model[of].push(appended.unwrap().commit);
+        }
+        let feed = LogFeed(log);
+        for (project_id, commits) in projects.iter().zip(&model) {
+            let end = feed.end(project_id).await.unwrap();
+            assert_eq!(end, commits.len() as u64);
+            for from in 0..=commits.len() {
+                for limit in [1, 2, 100] {
+                    let expected: Vec<_> = commits[from..].iter().take(limit).cloned().map(Some).collect();
+                    let found = feed.commits(project_id, from as u64, limit).await.unwrap();
+                    assert_eq!(found, expected, "{limit} from {from}");
+                }
+            }
+            for second in -1..36 {
+                let first = commits.iter().position(|commit| commit.recorded_at >= at(second));
+                let first = first.map_or(end, |first| first as u64);
+                assert_eq!(feed.first_since(project_id, at(second)).await.unwrap(), first);
+                let last = commits.iter().rposition(|commit| commit.recorded_at < at(second));
+                let before = last.map_or(0, |last| last as u64 + 1);
+                assert_eq!(feed.end_before(project_id, at(second)).await.unwrap(), before);
+            }
+        }
+        let nobody: ProjectId = "nobody".parse().unwrap();
+        assert_eq!(feed.end(&nobody).await.unwrap(), 0);
+        assert_eq!(feed.commits(&nobody, 0, 10).await.unwrap(), []);
     }
 }

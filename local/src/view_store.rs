@@ -4,6 +4,7 @@ mod consumers;
 mod deliveries;
 mod file;
 mod list;
+mod replays;
 mod rows;
 mod usage;
 
@@ -28,7 +29,7 @@ use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 9;
+const SCHEMA_VERSION: i64 = 10;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -93,6 +94,8 @@ pub(crate) struct SqliteViewStore {
     unreadable: Arc<Mutex<BTreeSet<(ProjectId, VideoId)>>>,
     /// Notified when a webhook delivery is written that is due at some time.
     due_deliveries: Arc<Notify>,
+    /// Notified when an active job that sends messages again is written.
+    active_replays: Arc<Notify>,
 }
 
 impl SqliteViewStore {
@@ -104,6 +107,7 @@ impl SqliteViewStore {
             connection: Arc::new(Mutex::new(connection)),
             unreadable: Arc::default(),
             due_deliveries: Arc::default(),
+            active_replays: Arc::default(),
         })
     }
 

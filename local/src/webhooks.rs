@@ -4,6 +4,7 @@
 //! what an earlier process had begun is due again.
 
 mod attempts;
+pub(crate) mod replaying;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

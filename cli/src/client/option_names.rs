@@ -34,6 +34,8 @@ pub(super) fn option_name(field: &str) -> Option<Cow<'static, str>> {
         "videoId" => "`--video`",
         "from" => "`--from`",
         "to" => "`--to`",
+        "since" => "`--since`",
+        "rate" => "`--rate`",
         "x-api-key" => "the API key",
         _ => {
             let key = field.strip_prefix("metadata.")?;

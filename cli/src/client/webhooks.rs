@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use streamio_events::id::{VideoId, WebhookId};
 use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::replay::FeedBound;
 use streamio_events::webhook::{DeliveryState, MessageType, TypePattern};
 
 use super::error::ClientError;
@@ -27,6 +28,30 @@ pub(crate) struct WebhookFields {
     pub(crate) rate_limit: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) enabled: Option<bool>,
+}
+
+/// The body of `POST /webhooks/{id}/recover`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RecoverFields {
+    pub(crate) since: Timestamp,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) types: Option<Vec<TypePattern>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<u32>,
+}
+
+/// The body of `POST /webhooks/{id}/replay`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct ReplayFields {
+    pub(crate) from: FeedBound,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) to: Option<FeedBound>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) types: Option<Vec<TypePattern>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rate: Option<u32>,
 }
 
 /// The query of `GET /webhook-deliveries`.
@@ -141,6 +166,43 @@ impl Client {
         self.change(Method::POST, &["webhook-deliveries", id, "resend"], None).await
     }
 
+    /// `POST /webhooks/{id}/recover`. Returns the job.
+    pub(crate) async fn recover_webhook(
+        &self,
+        id: &WebhookId,
+        fields: &RecoverFields,
+    ) -> Result<Value, ClientError> {
+        self.change(Method::POST, &["webhooks", id.as_str(), "recover"], Some(self.body(fields)?)).await
+    }
+
+    /// `POST /webhooks/{id}/replay`. Returns the job.
+    pub(crate) async fn replay_webhook(
+        &self,
+        id: &WebhookId,
+        fields: &ReplayFields,
+    ) -> Result<Value, ClientError> {
+        self.change(Method::POST, &["webhooks", id.as_str(), "replay"], Some(self.body(fields)?)).await
+    }
+
+    /// `GET /webhooks/{id}/replays`.
+    pub(crate) async fn webhook_replays(&self, id: &WebhookId) -> Result<CursorPage, ClientError> {
+        self.page(&["webhooks", id.as_str(), "replays"], &[]).await
+    }
+
+    /// `GET /webhooks/{id}/replays/{replayId}`.
+    pub(crate) async fn webhook_replay(&self, id: &WebhookId, replay_id: &str) -> Result<Value, ClientError> {
+        self.read(&["webhooks", id.as_str(), "replays", replay_id]).await
+    }
+
+    /// `DELETE /webhooks/{id}/replays/{replayId}`. Returns the job.
+    pub(crate) async fn cancel_webhook_replay(
+        &self,
+        id: &WebhookId,
+        replay_id: &str,
+    ) -> Result<Value, ClientError> {
+        self.change(Method::DELETE, &["webhooks", id.as_str(), "replays", replay_id], None).await
+    }
+
     async fn read(&self, path: &[&str]) -> Result<Value, ClientError> {
         let url = self.url(path, &[])?;
         let call = Call { method: Method::GET, url, idempotency_key: None, body: None };
@@ -154,7 +216,7 @@ impl Client {
         self.send(call, RetryPolicy::Brief).await
     }
 
-    fn body(&self, fields: &WebhookFields) -> Result<Value, ClientError> {
+    fn body(&self, fields: &impl Serialize) -> Result<Value, ClientError> {
         serde_json::to_value(fields).map_err(|error| self.unexpected(&error.to_string()))
     }
 }

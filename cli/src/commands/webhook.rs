@@ -5,6 +5,7 @@ mod deliveries;
 mod list;
 mod public_key;
 mod remove;
+mod replay;
 mod resend;
 mod rotate_secret;
 mod show;
@@ -55,7 +56,7 @@ pub(crate) enum Command {
     Remove(remove::Remove),
     /// Send messages to an endpoint again that was disabled
     #[command(
-        after_help = "Example:\n  streamio webhook enable whk_aaaaaaaaaaaaaaaaaaaaaaaaaa\n\nWhat happened while it was disabled is not sent. What had failed before can be sent again with `streamio webhook resend`."
+        after_help = "Example:\n  streamio webhook enable whk_aaaaaaaaaaaaaaaaaaaaaaaaaa\n\nWhat happened while it was disabled is not sent, unless you send it with `streamio webhook replay`. What had failed before can be sent again with `streamio webhook recover`."
     )]
     Enable(update::Switch),
     /// Send no messages to an endpoint until it is enabled again
@@ -80,6 +81,18 @@ pub(crate) enum Command {
         after_help = "Example:\n  streamio webhook resend whk_aaaaaaaaaaaaaaaaaaaaaaaaaa.msg_aaaaaaaaaaaaaaaaaaaaaaaaaa"
     )]
     Resend(resend::Resend),
+    /// Send all messages again that failed since a time
+    #[command(after_help = replay::RECOVER_EXAMPLES)]
+    Recover(replay::Recover),
+    /// Send everything from a past position or time again
+    #[command(after_help = replay::REPLAY_EXAMPLES)]
+    Replay(replay::Replay),
+    /// List what was started with `recover` and `replay`, with its progress
+    #[command(after_help = "Example:\n  streamio webhook replays whk_aaaaaaaaaaaaaaaaaaaaaaaaaa")]
+    Replays(replay::Replays),
+    /// Cancel what was started with `recover` or `replay`; what is scheduled is sent
+    #[command(after_help = "Example:\n  streamio webhook cancel-replay whk_aaaaaaaaaaaaaaaaaaaaaaaaaa")]
+    CancelReplay(replay::CancelReplay),
 }
 
 /// Runs `streamio webhook`.
@@ -97,5 +110,9 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
         Command::PublicKey(arguments) => public_key::run(arguments, output).await,
         Command::Deliveries(arguments) => deliveries::run(arguments, output).await,
         Command::Resend(arguments) => resend::run(arguments, output).await,
+        Command::Recover(arguments) => replay::recover(arguments, output).await,
+        Command::Replay(arguments) => replay::replay(arguments, output).await,
+        Command::Replays(arguments) => replay::list(arguments, output).await,
+        Command::CancelReplay(arguments) => replay::cancel(arguments, output).await,
     }
 }

@@ -31,6 +31,9 @@ const COMMANDS: &[&[&str]] = &[
     &["webhook", "rotate-secret"],
     &["webhook", "test"],
     &["webhook", "deliveries"],
+    &["webhook", "recover"],
+    &["webhook", "replay"],
+    &["webhook", "cancel-replay"],
     &["backup"],
     &["restore"],
 ];

@@ -24,3 +24,4 @@ mod video;
 mod wait;
 mod webhook;
 mod webhook_deliveries;
+mod webhook_replays;

@@ -1,5 +1,8 @@
 //! Calls about webhooks.
 
+mod replays;
+mod valid;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,20 +15,18 @@ use streamio_events::id::{CommitId, MessageId, ProjectId, WebhookId};
 use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::delivery;
 use streamio_events::webhook::delivery::decide::{schedule, schedule_again};
-use streamio_events::webhook::endpoint::{
-    EndpointChanges, EndpointRefusal, MAX_DESCRIPTION_BYTES, MAX_RATE_LIMIT, NewEndpoint,
-};
+use streamio_events::webhook::delivery::{self, Round};
+use streamio_events::webhook::endpoint::{EndpointChanges, EndpointRefusal, NewEndpoint};
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::status::{DeliveryStatus, EndpointStatus};
-use streamio_events::webhook::{
-    Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause, TypePattern,
-};
+use streamio_events::webhook::{Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause};
 
+use self::valid::{invalid, valid_description, valid_rate_limit, valid_types};
 use super::unavailable;
 use crate::fold_cache::EndpointCache;
 use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
+use crate::ports::project_feed::FeedCommits;
 use crate::webhooks::keys::WebhookKeys;
 
 /// How often a decision is made again after a conflict.
@@ -45,6 +46,8 @@ pub struct WebhookPorts {
     pub keys: WebhookKeys,
     /// Which URLs are allowed.
     pub urls: Rules,
+    /// The commits of projects.
+    pub feed: Arc<dyn FeedCommits>,
 }
 
 /// The outcome of a decision about endpoints.
@@ -113,6 +116,18 @@ impl Webhooks<'_> {
             }
             WebhookCall::Resend { webhook_id, message_id, commit_id } => {
                 self.resend(webhook_id, message_id, commit_id).await
+            }
+            WebhookCall::StartReplay { webhook_id, commit_id, request } => {
+                self.start_replay(webhook_id, commit_id, request).await
+            }
+            WebhookCall::ListReplays { webhook_id } => {
+                Ok(read(WebhookResult::Replays(self.list_replays(webhook_id).await?)))
+            }
+            WebhookCall::ShowReplay { webhook_id, replay_id } => {
+                Ok(read(WebhookResult::Replay(self.show_replay(webhook_id, replay_id).await?)))
+            }
+            WebhookCall::CancelReplay { webhook_id, replay_id, commit_id } => {
+                self.cancel_replay(webhook_id, replay_id, commit_id).await
             }
         }
     }
@@ -233,12 +248,7 @@ impl Webhooks<'_> {
         commit_id: &CommitId,
         message_type: MessageType,
     ) -> Result<WebhookOutcome, HomeError> {
-        let endpoints = self.endpoints().await?;
-        let endpoint = endpoints.get(webhook_id).map_err(refused)?;
-        if endpoint.disabled.is_some() {
-            let text = "The webhook is disabled; enable it first.".to_owned();
-            return Err(HomeError::Conflict { text });
-        }
+        self.check_enabled(webhook_id).await?;
         let message_id = MessageId::derived_from(&["test", self.project_id.as_str(), commit_id.as_str()]);
         let message = Message::example(self.project_id, message_id, message_type, self.now);
         let mut delivery = self.delivery(webhook_id, &message.id).await?;
@@ -246,7 +256,7 @@ impl Webhooks<'_> {
             let is_same = delivery.scheduled.as_ref().is_some_and(|it| it.message_type == message_type);
             return if is_same { outcome(&delivery, true) } else { Err(HomeError::KeyReused) };
         }
-        let commit = schedule(&message, webhook_id, ScheduleCause::Test, self.now, self.now);
+        let commit = schedule(&message, webhook_id, Round::new(ScheduleCause::Test, self.now), self.now);
         self.record(&mut delivery, commit).await?;
         outcome(&delivery, false)
     }
@@ -257,18 +267,13 @@ impl Webhooks<'_> {
         message_id: &MessageId,
         commit_id: &CommitId,
     ) -> Result<WebhookOutcome, HomeError> {
-        let endpoints = self.endpoints().await?;
-        let endpoint = endpoints.get(webhook_id).map_err(refused)?;
-        if endpoint.disabled.is_some() {
-            let text = "The webhook is disabled; enable it first.".to_owned();
-            return Err(HomeError::Conflict { text });
-        }
+        self.check_enabled(webhook_id).await?;
         let mut delivery = self.delivery(webhook_id, message_id).await?;
         if delivery.version == 0 {
             return Err(HomeError::NotFound);
         }
-        let resend = ScheduleCause::Resend;
-        let Some(commit) = schedule_again(&delivery, resend, self.now, self.now, commit_id.as_str()) else {
+        let round = Round::new(ScheduleCause::Resend, self.now);
+        let Some(commit) = schedule_again(&delivery, round, self.now, commit_id.as_str()) else {
             return outcome(&delivery, false);
         };
         let known = self.log.find(&delivery.stream(), &commit.id).await.map_err(HomeError::because_of)?;
@@ -276,6 +281,16 @@ impl Webhooks<'_> {
             self.record(&mut delivery, commit).await?;
         }
         outcome(&delivery, known.is_some())
+    }
+
+    /// Refuses an endpoint that does not exist or is disabled.
+    async fn check_enabled(&self, webhook_id: &WebhookId) -> Result<(), HomeError> {
+        let endpoints = self.endpoints().await?;
+        if endpoints.get(webhook_id).map_err(refused)?.disabled.is_some() {
+            let text = "The webhook is disabled; enable it first.".to_owned();
+            return Err(HomeError::Conflict { text });
+        }
+        Ok(())
     }
 
     /// Records a decision about a delivery, and brings its view up to date.
@@ -328,33 +343,6 @@ fn outcome(delivery: &Delivery, repeated: bool) -> Result<WebhookOutcome, HomeEr
     Ok(WebhookOutcome { result: WebhookResult::Delivery(shown(delivery)?), repeated })
 }
 
-/// The types without repetitions, in order.
-fn valid_types(types: &[TypePattern]) -> Result<Vec<TypePattern>, HomeError> {
-    let mut types = types.to_vec();
-    types.sort();
-    types.dedup();
-    if types.is_empty() {
-        return Err(invalid("types", "must have at least one type; `*` is all but video.progress"));
-    }
-    Ok(types)
-}
-
-fn valid_description(text: Option<&str>) -> Result<Option<String>, HomeError> {
-    if text.is_some_and(|text| text.len() > MAX_DESCRIPTION_BYTES || text.chars().any(char::is_control)) {
-        let most =
-            format!("must be at most {MAX_DESCRIPTION_BYTES} bytes of UTF-8 without control characters");
-        return Err(invalid("description", most));
-    }
-    Ok(text.map(str::to_owned))
-}
-
-fn valid_rate_limit(limit: Option<u32>) -> Result<Option<u32>, HomeError> {
-    if limit.is_some_and(|limit| limit > MAX_RATE_LIMIT) {
-        return Err(invalid("rateLimit", format!("must be at most {MAX_RATE_LIMIT} attempts a second")));
-    }
-    Ok(limit)
-}
-
 /// What is the same in a repetition of a request.
 fn without_times(body: EventBody) -> EventBody {
     match body {
@@ -363,10 +351,6 @@ fn without_times(body: EventBody) -> EventBody {
         }
         other => other,
     }
-}
-
-fn invalid(field: &str, text: impl Into<String>) -> HomeError {
-    HomeError::Invalid { field: field.to_owned(), text: text.into() }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "the signature that map_err needs")]

@@ -1,4 +1,5 @@
-//! The port that stores the views of webhook deliveries: their state, and the health of endpoints.
+//! The port that stores the views of webhook deliveries: their state, the health of endpoints, and which endpoints messages are being sent
+//! to again.
 
 use async_trait::async_trait;
 use streamio_events::home::DeliveryFilter;
@@ -6,6 +7,7 @@ use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
+use streamio_events::webhook::replay::Replays;
 use streamio_events::webhook::status::EndpointHealth;
 
 use crate::ports::AdapterError;
@@ -95,6 +97,21 @@ pub trait DeliveryStore: Send + Sync {
 
     /// Returns when the next delivery is due that is due after `now`; `None` if there is none.
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError>;
+
+    /// Returns how many deliveries to an endpoint are due at `now`, counted up to `limit`.
+    async fn due_count(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, DeliveryStoreError>;
+
+    /// Stores whether a job of `replays` is active, unless a later version of them is stored.
+    async fn put_replays(&self, replays: &Replays) -> Result<(), DeliveryStoreError>;
+
+    /// Returns the endpoints that have an active job, in a fixed order.
+    async fn active_replays(&self) -> Result<Vec<(ProjectId, WebhookId)>, DeliveryStoreError>;
 
     /// Returns how an endpoint has answered lately.
     async fn health(

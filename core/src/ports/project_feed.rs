@@ -9,6 +9,7 @@ use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::log::ReadError;
 use streamio_events::retryable::Retryable;
+use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
@@ -78,4 +79,37 @@ pub trait FeedPlaces: Send + Sync {
     /// [usage](streamio_events::usage) in the same write: once, however often, from wherever and in whichever order the commits of a stream
     /// are passed. Earlier commits of the stream without a place are read from the log and get theirs first.
     async fn place(&self, commit: &Commit) -> Result<u64, PlaceError>;
+}
+
+/// Why the commits of a feed were not read. Retry.
+#[derive(Debug, thiserror::Error)]
+#[error("the project's feed cannot be read")]
+pub struct FeedReadError(#[source] pub AdapterError);
+
+impl Retryable for FeedReadError {
+    fn is_retryable(&self) -> bool {
+        true
+    }
+}
+
+/// Reads the commits of a project by their [places](FeedPlaces) in its feed.
+#[async_trait]
+pub trait FeedCommits: Send + Sync {
+    /// Returns the place that the next commit of the project will have.
+    async fn end(&self, project_id: &ProjectId) -> Result<u64, FeedReadError>;
+
+    /// Returns the place of the first commit that was recorded at `time` or later; [`Self::end`] if there is none.
+    async fn first_since(&self, project_id: &ProjectId, time: Timestamp) -> Result<u64, FeedReadError>;
+
+    /// Returns the place after the last commit that was recorded before `time`; 0 if there is none.
+    async fn end_before(&self, project_id: &ProjectId, time: Timestamp) -> Result<u64, FeedReadError>;
+
+    /// Returns at most `limit` (at least 1) commits at the places from `from` on, in order and without gaps; `None` in place of a commit
+    /// that is damaged. No commits are returned if the feed ends at `from`.
+    async fn commits(
+        &self,
+        project_id: &ProjectId,
+        from: u64,
+        limit: usize,
+    ) -> Result<Vec<Option<Commit>>, FeedReadError>;
 }

@@ -13,7 +13,8 @@ use super::slots;
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
 use crate::ports::Clock;
-use crate::webhooks::scheduling::{self, SchedulingError, leads_to_messages, schedule_messages};
+use crate::webhooks::messages::leads_to_messages;
+use crate::webhooks::scheduling::{self, SchedulingError, schedule_messages};
 
 /// Whether a reaction to `commit` may have something to do.
 pub fn is_relevant(commit: &Commit) -> bool {

@@ -9,6 +9,7 @@ use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
+use streamio_events::webhook::replay::Replays;
 use streamio_events::webhook::status::EndpointHealth;
 
 use crate::ports::delivery_store::{DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError, passes};
@@ -21,6 +22,8 @@ pub struct MemoryDeliveries(std::sync::Arc<Mutex<State>>);
 struct State {
     rows: BTreeMap<DeliveryKey, Delivery>,
     health: BTreeMap<(ProjectId, WebhookId), EndpointHealth>,
+    /// The version of an endpoint's replays, and whether one is active.
+    replays: BTreeMap<(ProjectId, WebhookId), (u64, bool)>,
 }
 
 /// The position of a delivery in a list.
@@ -97,6 +100,37 @@ impl DeliveryStore for MemoryDeliveries {
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError> {
         let state = self.0.lock().unwrap();
         Ok(state.rows.values().filter_map(|row| row.due_at).filter(|at| *at > now).min())
+    }
+
+    async fn due_count(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, DeliveryStoreError> {
+        let state = self.0.lock().unwrap();
+        let of_endpoint = state
+            .rows
+            .iter()
+            .filter(|(key, _)| key.project_id == *project_id && key.webhook_id == *webhook_id);
+        Ok(of_endpoint.filter(|(_, row)| row.due_at.is_some_and(|at| at <= now)).take(limit).count())
+    }
+
+    async fn put_replays(&self, replays: &Replays) -> Result<(), DeliveryStoreError> {
+        let key = (replays.project_id.clone(), replays.webhook_id.clone());
+        let row = (replays.version, replays.active().is_some());
+        let mut state = self.0.lock().unwrap();
+        let stored = state.replays.entry(key).or_insert(row);
+        if stored.0 < row.0 {
+            *stored = row;
+        }
+        Ok(())
+    }
+
+    async fn active_replays(&self) -> Result<Vec<(ProjectId, WebhookId)>, DeliveryStoreError> {
+        let state = self.0.lock().unwrap();
+        Ok(state.replays.iter().filter(|(_, (_, active))| *active).map(|(key, _)| key.clone()).collect())
     }
 
     async fn health(

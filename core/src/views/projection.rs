@@ -98,7 +98,8 @@ async fn compute(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<()
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)
         | StreamId::Delivery(..)
-        | StreamId::Audit(_) => {}
+        | StreamId::Audit(_)
+        | StreamId::Replays(..) => {}
     }
     Ok(())
 }

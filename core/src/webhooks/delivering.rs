@@ -13,6 +13,7 @@ use streamio_events::webhook::delivery::decide::{Step, attempted, next_step};
 use streamio_events::webhook::delivery::{self, Attempt, DeliveryStoreError as LogError};
 use streamio_events::webhook::endpoint_url::{EndpointUrl, InvalidEndpointUrl, Rules};
 use streamio_events::webhook::exchange::{ErrorClass, Exchange, ExchangeError, ExchangeResult};
+use streamio_events::webhook::message::id_of_deletion;
 use streamio_events::webhook::schedule::DISABLED_AFTER;
 use streamio_events::webhook::{Delivery, DisabledReason, Endpoint};
 
@@ -110,13 +111,24 @@ pub async fn deliver(ports: Ports<'_>, key: &DeliveryKey) -> Result<Delivery, De
     Ok(delivery)
 }
 
-/// The version of the video's stream that records its latest deletion, if the message is about a video.
-async fn deleted(ports: Ports<'_>, delivery: &Delivery) -> Result<Option<u64>, ViewError> {
-    let Some(video_id) = delivery.scheduled.as_ref().and_then(|scheduled| scheduled.video_id.as_ref()) else {
+/// The version of the video's stream that records the latest deletion after which nothing is to be sent about what was deleted before.
+///
+/// A replay that sends the message about that deletion again, too, may send what came before it, until the message about the first
+/// deletion has arrived.
+async fn deleted(ports: Ports<'_>, delivery: &Delivery) -> Result<Option<u64>, DeliveringError> {
+    let Delivery { project_id, webhook_id, scheduled, last_round, .. } = delivery;
+    let Some(video_id) = scheduled.as_ref().and_then(|scheduled| scheduled.video_id.as_ref()) else {
         return Ok(None);
     };
-    let row = status::refresh(ports.log, ports.views, ports.policy, &delivery.project_id, video_id).await?;
-    Ok(row.video.deleted_version)
+    let row = status::refresh(ports.log, ports.views, ports.policy, project_id, video_id).await?;
+    let latest = row.video.deleted_version;
+    let is_sent_again = latest.is_some_and(|latest| last_round.deletions.contains(&latest));
+    let (true, Some(first)) = (is_sent_again, last_round.deletions.first()) else { return Ok(latest) };
+    let message_id = id_of_deletion(project_id, video_id, *first);
+    let about_deletion = delivery::load(ports.log, project_id, webhook_id, &message_id).await?;
+    // A replay schedules it at least a millisecond later, so that one that arrived at the same time was sent before.
+    let has_arrived = |attempt: &Attempt| attempt.error.is_none() && attempt.at > last_round.at;
+    Ok(latest.filter(|_| about_deletion.attempts.iter().any(has_arrived)))
 }
 
 /// Sends the message and records the attempt. Returns it, unless another process has recorded the same attempt.

@@ -2,19 +2,19 @@
 
 use futures::future::try_join_all;
 use streamio_events::commit::Commit;
-use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent};
+use streamio_events::event::UnreadableEvent;
 use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected, ReadError};
 use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::video::Video;
+use streamio_events::webhook::delivery::Round;
 use streamio_events::webhook::delivery::decide::schedule;
-use streamio_events::webhook::message::DisabledEndpoint;
-use streamio_events::webhook::{Endpoints, Message, MessageType, ScheduleCause};
+use streamio_events::webhook::{Endpoints, Message, ScheduleCause};
 
 use crate::fold_cache::{EndpointCache, FoldError};
 use crate::ports::project_feed::{FeedPlaces, PlaceError};
+use crate::webhooks::messages::{News, leads_to_messages};
 
 /// The ports of scheduling.
 #[derive(Clone, Copy)]
@@ -57,11 +57,6 @@ impl Retryable for SchedulingError {
             Self::Append(error) => error.is_retryable(),
         }
     }
-}
-
-/// Whether messages may follow from `commit`.
-pub fn leads_to_messages(commit: &Commit) -> bool {
-    commit.events.iter().any(|event| MessageType::of_event(event).is_some())
 }
 
 /// Schedules the messages about `commits`, which are of one stream, in order and in the log: one for each endpoint of the project that
@@ -111,7 +106,7 @@ async fn schedule_one(
     message: &Message,
 ) -> Result<(), SchedulingError> {
     let stream = StreamId::Delivery(project_id.clone(), webhook_id.clone(), message.id.clone());
-    let commit = schedule(message, webhook_id, ScheduleCause::Event, now, now);
+    let commit = schedule(message, webhook_id, Round::new(ScheduleCause::Event, now), now);
     match ports.log.append(&stream, Expected::Exactly(0), commit).await {
         // A conflict: it was scheduled before, and perhaps delivered.
         Ok(_) | Err(AppendError::Conflict { .. }) => Ok(()),
@@ -120,7 +115,7 @@ async fn schedule_one(
 }
 
 /// The project's endpoints as they were after the commit at this place of the project's feed.
-async fn endpoints_at(
+pub(super) async fn endpoints_at(
     ports: Ports<'_>,
     project_id: &ProjectId,
     place: u64,
@@ -141,13 +136,6 @@ async fn endpoints_at(
     Ok(endpoints)
 }
 
-/// A commit that may lead to messages.
-struct News {
-    commit: Commit,
-    /// The video before the commit, if the stream is that of a video.
-    video: Option<Video>,
-}
-
 /// The commits of the stream that are among `commits`, each with the video before it.
 async fn news(
     ports: Ports<'_>,
@@ -155,57 +143,11 @@ async fn news(
     commits: &[&Commit],
 ) -> Result<Vec<News>, SchedulingError> {
     let StreamId::Video(project_id, video_id) = stream else {
-        return Ok(commits.iter().map(|commit| News { commit: (*commit).clone(), video: None }).collect());
+        return Ok(commits.iter().map(|commit| News::of_other((*commit).clone())).collect());
     };
     let last = commits.iter().map(|commit| commit.first).max().unwrap_or(0);
-    let mut video = Video::new(project_id.clone(), video_id.clone());
-    let mut news = Vec::new();
-    for commit in ports.log.read_to_end(stream, 1).await? {
-        if commit.first > last {
-            break;
-        }
-        let before = commits.iter().any(|new| new.first == commit.first).then(|| video.clone());
-        video.apply_commit(&commit)?;
-        news.extend(before.map(|before| News { commit, video: Some(before) }));
-    }
-    Ok(news)
-}
-
-impl News {
-    /// The messages about the commit, which has the place `seq` in the project's feed.
-    fn messages(&self, endpoints: &Endpoints, seq: u64) -> Result<Vec<Message>, UnreadableEvent> {
-        let mut messages = Vec::new();
-        let mut video = self.video.clone();
-        for (version, event) in self.commit.numbered() {
-            match &mut video {
-                Some(video) => {
-                    let before = video.clone();
-                    video.apply(version, event)?;
-                    messages.extend(Message::about_video(&before, video, event, seq)?);
-                }
-                None => messages.extend(about_disabled(&self.commit, endpoints, version, event, seq)?),
-            }
-        }
-        Ok(messages)
-    }
-}
-
-/// The message about an endpoint that `event` disabled, for the project's other endpoints.
-fn about_disabled(
-    commit: &Commit,
-    endpoints: &Endpoints,
-    version: u64,
-    event: &RecordedEvent,
-    seq: u64,
-) -> Result<Option<Message>, UnreadableEvent> {
-    let EventBody::WebhookDisabled(disabled) = event.body()? else { return Ok(None) };
-    let Ok(endpoint) = endpoints.get(&disabled.webhook_id) else { return Ok(None) };
-    let about = DisabledEndpoint {
-        webhook_id: &endpoint.webhook_id,
-        url: &endpoint.url,
-        reason: disabled.reason,
-        failing_since: disabled.failing_since,
-    };
-    let project_id = commit.stream.project_id();
-    Ok(Some(Message::about_disabled(project_id, about, version, event.at, seq)))
+    let mut all = ports.log.read_to_end(stream, 1).await?;
+    all.retain(|commit| commit.first <= last);
+    let is_new = |commit: &Commit| commits.iter().any(|new| new.first == commit.first);
+    Ok(News::of_video((project_id, video_id), all, is_new)?)
 }

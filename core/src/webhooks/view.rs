@@ -1,4 +1,4 @@
-//! Keeps the views of deliveries, and of the health of endpoints, up to date.
+//! Keeps the views of deliveries, of the health of endpoints, and of jobs that send messages again, up to date.
 
 use streamio_events::commit::Commit;
 use streamio_events::event::{EventBody, UnreadableEvent};
@@ -7,6 +7,7 @@ use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::{self, DeliveryError, DeliveryStoreError as LogError};
+use streamio_events::webhook::replay::{self, ReplayStoreError};
 
 use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
 
@@ -16,6 +17,9 @@ pub enum DeliveryViewError {
     /// The delivery's stream cannot be read or understood.
     #[error(transparent)]
     Log(#[from] LogError),
+    /// The stream of an endpoint's jobs cannot be read or understood.
+    #[error(transparent)]
+    Replays(#[from] ReplayStoreError),
     /// An event cannot be understood.
     #[error("the delivery's events cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
@@ -28,6 +32,7 @@ impl Retryable for DeliveryViewError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Log(error) => error.is_retryable(),
+            Self::Replays(error) => error.is_retryable(),
             Self::Unreadable(_) => false,
             Self::Store(_) => true,
         }
@@ -47,6 +52,17 @@ pub async fn refresh(
         store.put_delivery(&delivery).await?;
     }
     Ok(delivery)
+}
+
+/// Brings the stored view of the jobs of an endpoint up to date with their stream.
+pub async fn refresh_replays(
+    log: &dyn EventLog,
+    store: &dyn DeliveryStore,
+    project_id: &ProjectId,
+    webhook_id: &WebhookId,
+) -> Result<(), DeliveryViewError> {
+    let replays = replay::load(log, project_id, webhook_id).await?;
+    Ok(store.put_replays(&replays).await?)
 }
 
 /// Adds the attempts that `commits` of one delivery record to the health of the endpoint. To add one again changes nothing.

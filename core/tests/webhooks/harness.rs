@@ -9,12 +9,13 @@ use async_trait::async_trait;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
-use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, PlaceError, ProjectFeed, ProjectFeedError};
+use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
-use streamio_core::testing::{CountedUsage, MemoryDeliveries, TestRegion, start_time};
+use streamio_core::testing::{CountedUsage, MemoryDeliveries, MemoryFeed, TestRegion, start_time};
 use streamio_core::webhooks::delivering::{self, DeliveringError, deliver};
 use streamio_core::webhooks::keys::WebhookKeys;
+use streamio_core::webhooks::replaying::{self, Next, ReplayingError, step};
 use streamio_core::webhooks::scheduling::{self, schedule_messages};
 use streamio_core::webhooks::view;
 use streamio_events::api_key::KeyHash;
@@ -22,7 +23,6 @@ use streamio_events::commit::Commit;
 use streamio_events::home::{EndpointWithSecret, Home as _, HomeError, WebhookCall, WebhookResult};
 use streamio_events::id::{CommitId, ProjectId, WebhookId};
 use streamio_events::log::EventLog;
-use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -93,20 +93,6 @@ impl WebhookSender for Receivers {
     }
 }
 
-/// The places of commits in a log in memory.
-struct Places(MemoryLog);
-
-#[async_trait]
-impl FeedPlaces for Places {
-    async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
-        let project_id = commit.stream.project_id();
-        let changes = self.0.changes_after(0, usize::MAX).await.unwrap();
-        let of_project = changes.iter().filter(|(_, it)| it.stream.project_id() == project_id);
-        let place = of_project.map(|(_, it)| it).position(|it| it == commit).unwrap();
-        Ok(place as u64)
-    }
-}
-
 /// Parts of the home region that calls about webhooks do not need.
 struct Unused;
 
@@ -117,7 +103,6 @@ impl ProjectFeed for Unused {
         _: &ProjectId,
         _: Option<&str>,
         _: usize,
-        _: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError> {
         Err(ProjectFeedError::Unavailable("not used".into()))
     }
@@ -140,7 +125,7 @@ pub(crate) struct Harness {
     pub(crate) deliveries: MemoryDeliveries,
     receivers: Receivers,
     endpoints: Arc<EndpointCache>,
-    places: Places,
+    feed: MemoryFeed,
     home: HomeRegion,
     clock: Arc<AtomicI64>,
     position: u64,
@@ -166,6 +151,7 @@ impl Harness {
                 deliveries: Arc::new(deliveries.clone()),
                 keys: WebhookKeys::new(&SECRET).unwrap(),
                 urls: Rules::default(),
+                feed: Arc::new(MemoryFeed(region.log.clone())),
             }),
             policy: region.policy.clone(),
             clock: {
@@ -173,8 +159,8 @@ impl Harness {
                 Arc::new(move || Timestamp::from_unix_millis(clock.load(Ordering::SeqCst)))
             },
         });
-        let places = Places(region.log.clone());
-        Self { region, deliveries, receivers, endpoints, places, home, clock, position: 0, requests: 0 }
+        let feed = MemoryFeed(region.log.clone());
+        Self { region, deliveries, receivers, endpoints, feed, home, clock, position: 0, requests: 0 }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -274,6 +260,18 @@ impl Harness {
         deliver(ports, key).await
     }
 
+    /// Makes a step of the endpoint's replay, with `log` in place of the region's own.
+    pub(crate) async fn step(
+        &self,
+        log: &dyn EventLog,
+        webhook_id: &WebhookId,
+    ) -> Result<Next, ReplayingError> {
+        let clock = || self.now();
+        let (endpoints, feed, deliveries) = (&self.endpoints, &self.feed, &self.deliveries);
+        let ports = replaying::Ports { log, endpoints, places: feed, feed, deliveries, clock: &clock };
+        step(ports, &acme(), webhook_id).await
+    }
+
     /// Delivers the log's changes to scheduling and to the views.
     pub(crate) async fn consume(&mut self) {
         loop {
@@ -288,12 +286,15 @@ impl Harness {
 
     pub(crate) async fn consume_one(&self, commit: &Commit) {
         let ports =
-            scheduling::Ports { log: &self.region.log, endpoints: &self.endpoints, places: &self.places };
+            scheduling::Ports { log: &self.region.log, endpoints: &self.endpoints, places: &self.feed };
         schedule_messages(ports, self.now(), &commit.stream, &[commit]).await.unwrap();
         if let StreamId::Delivery(project_id, webhook_id, message_id) = &commit.stream {
             let store = &self.deliveries;
             view::refresh(&self.region.log, store, project_id, webhook_id, message_id).await.unwrap();
             view::add_attempts(store, project_id, webhook_id, &[commit]).await.unwrap();
+        }
+        if let StreamId::Replays(project_id, webhook_id) = &commit.stream {
+            view::refresh_replays(&self.region.log, &self.deliveries, project_id, webhook_id).await.unwrap();
         }
     }
 

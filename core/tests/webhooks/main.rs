@@ -3,6 +3,9 @@
 mod deliveries;
 mod endpoints;
 mod harness;
+mod replay_faults;
+mod replay_requests;
+mod replays;
 mod signatures;
 
 use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;

@@ -1,6 +1,7 @@
 //! `/webhooks`: the endpoints to which messages about videos are sent.
 
 pub(super) mod deliveries;
+pub(super) mod replays;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -149,13 +150,15 @@ async fn respond(
             reply::json(success, &ListBody { data: page.data, next_cursor: page.next })
         }
         WebhookResult::Delivery(delivery) => reply::json(success, &delivery),
+        WebhookResult::Replays(data) => reply::json(success, &ListBody { data, next_cursor: None }),
+        WebhookResult::Replay(replay) => reply::json(success, &replay),
     };
     if repeated { replayed(response) } else { response }
 }
 
 /// The webhook that the path names.
 fn webhook_id(exchange: &Exchange<'_>) -> Result<WebhookId, Problem> {
-    let id = percent_decode(exchange.parameter).and_then(|text| text.parse().ok());
+    let id = percent_decode(exchange.parameters.first).and_then(|text| text.parse().ok());
     id.ok_or_else(|| Problem::parameter("id", "must be a webhook id: whk_ followed by 26 of a-z and 2-7"))
 }
 

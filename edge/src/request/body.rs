@@ -5,6 +5,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use mediatype::{MediaType, names};
 use serde_json::{Map, Value};
+use streamio_events::webhook::replay::FeedBound;
 
 use super::json_search::find_secret;
 use super::unique_json::UniqueJson;
@@ -118,6 +119,18 @@ impl Fields {
     /// Takes a whole number from 0 to 2^64 - 1.
     pub(crate) fn whole_number(&mut self, name: &'static str) -> Option<u64> {
         self.typed(name, "a whole number of at least 0", Value::as_u64)
+    }
+
+    /// Takes a bound of a part of the project's feed: a whole number or a time.
+    pub(crate) fn feed_bound(&mut self, name: &'static str) -> Option<FeedBound> {
+        let value = self.take(name)?;
+        let bound = serde_json::from_value(value).ok();
+        if bound.is_none() {
+            let expected =
+                "must be the `seq` of a message, a whole number, or a time such as 2026-01-02T03:04:05Z";
+            self.refuse(name, expected);
+        }
+        bound
     }
 
     /// Takes a number of seconds within `bounds`; the default if it is absent or an error was added.

@@ -6,6 +6,9 @@ use streamio_events::home::{
 use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::Attempt;
+use streamio_events::webhook::replay::{
+    DEFAULT_RATE, FeedBound, ReplayEnd, ReplayKind, ReplayRequest, ReplayState, ReplayStatus,
+};
 use streamio_events::webhook::status::{DeliveryStatus, EndpointHealth, EndpointStatus};
 use streamio_events::webhook::{DeliveryState, MessageType, ScheduleCause};
 
@@ -13,6 +16,8 @@ use streamio_events::webhook::{DeliveryState, MessageType, ScheduleCause};
 const WEBHOOK: &str = "whk_tbkj5m62dvafwldlqbvftya3f3";
 /// The id of the message.
 const MESSAGE: &str = "msg_vzupqv3n6bto4qbxksyw62q3re";
+/// The id of the job that sends messages again.
+const REPLAY: &str = "rpl_vzupqv3n6bto4qbxksyw62q3re";
 const VIDEO: &str = "vid_tbkj5m62dvafwldlqbvftya3f3";
 
 fn webhook_id() -> WebhookId {
@@ -71,6 +76,30 @@ fn delivery(project_id: &ProjectId, now: Timestamp, body: Option<&str>) -> Deliv
     }
 }
 
+/// A job that is in progress.
+fn replay(project_id: &ProjectId, now: Timestamp, request: ReplayRequest) -> ReplayStatus {
+    ReplayStatus {
+        replay_id: REPLAY.parse().unwrap(),
+        webhook_id: webhook_id(),
+        project_id: project_id.clone(),
+        request,
+        state: ReplayState::Running,
+        reason: None,
+        start_seq: 12,
+        end_seq: 41,
+        next_seq: 30,
+        scheduled: 9,
+        skipped: 1,
+        started_at: now,
+        updated_at: now,
+    }
+}
+
+fn replay_from_twelve() -> ReplayRequest {
+    let (kind, from) = (ReplayKind::Replay, FeedBound::Seq(12));
+    ReplayRequest { kind, from, to: None, types: None, rate: DEFAULT_RATE }
+}
+
 /// The answer to `call` at `now`.
 pub(crate) fn answer(
     project_id: &ProjectId,
@@ -82,13 +111,22 @@ pub(crate) fn answer(
         | WebhookCall::Update { webhook_id, .. }
         | WebhookCall::Remove { webhook_id, .. }
         | WebhookCall::RotateSecret { webhook_id, .. }
-        | WebhookCall::Test { webhook_id, .. } => (Some(webhook_id), None),
+        | WebhookCall::Test { webhook_id, .. }
+        | WebhookCall::StartReplay { webhook_id, .. }
+        | WebhookCall::ListReplays { webhook_id }
+        | WebhookCall::ShowReplay { webhook_id, .. }
+        | WebhookCall::CancelReplay { webhook_id, .. } => (Some(webhook_id), None),
         WebhookCall::ShowDelivery { webhook_id, message_id }
         | WebhookCall::Resend { webhook_id, message_id, .. } => (Some(webhook_id), Some(message_id)),
         _ => (None, None),
     };
     let is_known = of_webhook.is_none_or(|it| *it == webhook_id());
     if !is_known || of_message.is_some_and(|it| *it != message_id()) {
+        return Err(HomeError::NotFound);
+    }
+    if let WebhookCall::ShowReplay { replay_id, .. } | WebhookCall::CancelReplay { replay_id, .. } = call
+        && replay_id.as_str() != REPLAY
+    {
         return Err(HomeError::NotFound);
     }
     let body = Some(r#"{"type":"video.ready"}"#);
@@ -131,6 +169,23 @@ pub(crate) fn answer(
         }
         WebhookCall::Test { .. } | WebhookCall::ShowDelivery { .. } | WebhookCall::Resend { .. } => {
             WebhookResult::Delivery(delivery(project_id, now, body))
+        }
+        WebhookCall::StartReplay { request, .. } => {
+            WebhookResult::Replay(replay(project_id, now, request.clone()))
+        }
+        WebhookCall::ListReplays { .. } => {
+            WebhookResult::Replays(vec![replay(project_id, now, replay_from_twelve())])
+        }
+        WebhookCall::ShowReplay { .. } => {
+            WebhookResult::Replay(replay(project_id, now, replay_from_twelve()))
+        }
+        WebhookCall::CancelReplay { .. } => {
+            let (state, reason) = (ReplayState::Ended, Some(ReplayEnd::Cancelled));
+            WebhookResult::Replay(ReplayStatus {
+                state,
+                reason,
+                ..replay(project_id, now, replay_from_twelve())
+            })
         }
     };
     Ok(WebhookOutcome { result, repeated: false })

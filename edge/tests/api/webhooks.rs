@@ -51,6 +51,35 @@ async fn invalid_fields_are_named() {
 }
 
 #[tokio::test]
+async fn invalid_fields_of_replays_are_named() {
+    let since = "2026-01-01T00:00:00Z";
+    for (call, body, field) in [
+        ("recover", json!({}), "since"),
+        ("recover", json!({ "since": "yesterday" }), "since"),
+        ("recover", json!({ "since": 41 }), "since"),
+        ("recover", json!({ "since": since, "types": ["video.redy"] }), "types"),
+        ("recover", json!({ "since": since, "to": since }), "to"),
+        ("replay", json!({}), "from"),
+        ("replay", json!({ "from": -1 }), "from"),
+        ("replay", json!({ "from": 1.5 }), "from"),
+        ("replay", json!({ "from": "41" }), "from"),
+        ("replay", json!({ "from": 41, "to": [] }), "to"),
+        ("replay", json!({ "from": 41, "rate": "fast" }), "rate"),
+    ] {
+        let path = format!("/webhooks/whk_tbkj5m62dvafwldlqbvftya3f3/{call}");
+        let (status, problem) = send(Method::POST, &path, body.clone()).await;
+        assert_eq!((status, &problem["field"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!(field)), "{body}");
+    }
+    for (path, name) in [
+        ("/webhooks/whk_x/replays/rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa", "id"),
+        ("/webhooks/whk_tbkj5m62dvafwldlqbvftya3f3/replays/x", "replayId"),
+    ] {
+        let (status, problem) = send(Method::GET, path, Value::Null).await;
+        assert_eq!((status, &problem["field"]), (StatusCode::BAD_REQUEST, &json!(name)), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn what_does_not_exist_is_not_found() {
     let none = "whk_aaaaaaaaaaaaaaaaaaaaaaaaaa";
     for (method, path) in [
@@ -59,6 +88,12 @@ async fn what_does_not_exist_is_not_found() {
         (Method::DELETE, format!("/webhooks/{none}")),
         (Method::POST, format!("/webhooks/{none}/test")),
         (Method::POST, format!("/webhooks/{none}/rotate-secret")),
+        (Method::GET, format!("/webhooks/{none}/replays")),
+        (
+            Method::GET,
+            "/webhooks/whk_tbkj5m62dvafwldlqbvftya3f3/replays/rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned(),
+        ),
+        (Method::DELETE, format!("/webhooks/{none}/replays/rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa")),
         (Method::GET, format!("/webhook-deliveries/{none}.msg_aaaaaaaaaaaaaaaaaaaaaaaaaa")),
         (Method::POST, format!("/webhook-deliveries/{none}.msg_aaaaaaaaaaaaaaaaaaaaaaaaaa/resend")),
     ] {

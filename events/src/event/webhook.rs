@@ -100,6 +100,10 @@ event_body! {
         /// The body of every attempt. Absent if an earlier event of the stream states it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         body: Option<String>,
+        /// The versions of the video's stream that record deletions after what the message states, and whose messages the same replay
+        /// sends again after this one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        deletions: Vec<u64>,
     }
 }
 

@@ -3,9 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::Page;
-use crate::id::{CommitId, MessageId, ProjectId, VideoId, WebhookId};
+use crate::id::{CommitId, MessageId, ProjectId, ReplayId, VideoId, WebhookId};
 use crate::timestamp::Timestamp;
 use crate::webhook::endpoint::EndpointChanges;
+use crate::webhook::replay::{ReplayRequest, ReplayStatus};
 use crate::webhook::status::{DeliveryStatus, EndpointStatus};
 use crate::webhook::{DeliveryState, MessageType, TypePattern};
 
@@ -99,6 +100,36 @@ pub enum WebhookCall {
         /// Identifies the request.
         commit_id: CommitId,
     },
+    /// Starts a job that sends messages to an endpoint again. Result: `replay`.
+    StartReplay {
+        /// The endpoint.
+        webhook_id: WebhookId,
+        /// Identifies the request.
+        commit_id: CommitId,
+        /// What is to be sent.
+        request: ReplayRequest,
+    },
+    /// The jobs of an endpoint, those that were started last first. Result: `replays`.
+    ListReplays {
+        /// The endpoint.
+        webhook_id: WebhookId,
+    },
+    /// One job. Result: `replay`.
+    ShowReplay {
+        /// The endpoint.
+        webhook_id: WebhookId,
+        /// The job.
+        replay_id: ReplayId,
+    },
+    /// Cancels a job; one that has ended stays as it is. Result: `replay`.
+    CancelReplay {
+        /// The endpoint.
+        webhook_id: WebhookId,
+        /// The job.
+        replay_id: ReplayId,
+        /// Identifies the request.
+        commit_id: CommitId,
+    },
 }
 
 /// Which deliveries of a project to list: those that pass all of these conditions.
@@ -154,6 +185,10 @@ pub enum WebhookResult {
     Deliveries(Page<DeliveryStatus>),
     /// A delivery.
     Delivery(DeliveryStatus),
+    /// The latest jobs of an endpoint.
+    Replays(Vec<ReplayStatus>),
+    /// A job.
+    Replay(ReplayStatus),
 }
 
 impl WebhookResult {
@@ -165,6 +200,8 @@ impl WebhookResult {
             Self::Endpoint(endpoint) => endpoint.project_id == *project_id,
             Self::Deliveries(page) => page.data.iter().all(|it| it.project_id == *project_id),
             Self::Delivery(delivery) => delivery.project_id == *project_id,
+            Self::Replays(replays) => replays.iter().all(|it| it.project_id == *project_id),
+            Self::Replay(replay) => replay.project_id == *project_id,
             Self::Removed(_) | Self::PublicKey(_) => true,
         }
     }

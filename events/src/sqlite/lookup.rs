@@ -1,6 +1,6 @@
 //! Queries in addition to the port, which the embedded log's indexes make cheap.
 
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, OptionalExtension as _, Params};
 
 use super::SqliteLog;
 use super::places;
@@ -10,6 +10,7 @@ use crate::commit::{Commit, CommitHash};
 use crate::id::ProjectId;
 use crate::log::{ChangesError, ReadError};
 use crate::stream::StreamId;
+use crate::timestamp::Timestamp;
 
 impl SqliteLog {
     /// Like [`changes_after`](Self::changes_after), restricted to the streams of `project_id`, of all kinds.
@@ -61,6 +62,66 @@ impl SqliteLog {
     /// The projects that have commits after `position` (0: all), and the last position of the log.
     pub async fn projects_after(&self, position: u64) -> Result<(Vec<ProjectId>, u64), ReadError> {
         self.inner.readers.with(move |connection| places::projects_after(connection, position)).await
+    }
+
+    /// The place that the next commit of the project will have.
+    pub async fn next_place(&self, project_id: &ProjectId) -> Result<u64, ReadError> {
+        let project_id = project_id.clone();
+        let next = move |connection: &Connection| {
+            let next = read::next_place(connection, &project_id).map_err(ReadError::of)?;
+            Ok(u64::try_from(next).unwrap_or(0))
+        };
+        self.inner.readers.with(next).await
+    }
+
+    /// The position in the log of the project's commit at `place`; `None` if the project has no such commit.
+    pub async fn position_at(&self, project_id: &ProjectId, place: u64) -> Result<Option<u64>, ReadError> {
+        let project_id = project_id.clone();
+        self.inner
+            .readers
+            .with(move |connection| read::position_at(connection, &project_id, place).map_err(ReadError::of))
+            .await
+    }
+
+    /// The place of the project's first commit that was recorded at `time` or later; `None` if there is none.
+    pub async fn first_place_since(
+        &self,
+        project_id: &ProjectId,
+        time: Timestamp,
+    ) -> Result<Option<u64>, ReadError> {
+        let condition = "recorded_at >= ?2 ORDER BY position LIMIT 1";
+        self.place_where(project_id, condition, time).await
+    }
+
+    /// The place of the project's last commit that was recorded before `time`; `None` if there is none.
+    pub async fn last_place_before(
+        &self,
+        project_id: &ProjectId,
+        time: Timestamp,
+    ) -> Result<Option<u64>, ReadError> {
+        let condition = "recorded_at < ?2 ORDER BY position DESC LIMIT 1";
+        self.place_where(project_id, condition, time).await
+    }
+
+    async fn place_where(
+        &self,
+        project_id: &ProjectId,
+        condition: &'static str,
+        time: Timestamp,
+    ) -> Result<Option<u64>, ReadError> {
+        let project_id = project_id.to_string();
+        self.inner
+            .readers
+            .with(move |connection| {
+                let sql = format!("SELECT place FROM commits WHERE project_id = ?1 AND {condition}");
+                let query = || -> rusqlite::Result<Option<i64>> {
+                    let parameters = (project_id, time.to_string());
+                    connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()
+                };
+                let place = query().map_err(ReadError::of)?;
+                Ok(place.and_then(|place| u64::try_from(place).ok()))
+            })
+            .await
     }
 
     /// Like [`changes_after`](Self::changes_after), restricted to the streams of projects themselves (`project/…`).

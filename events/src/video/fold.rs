@@ -151,6 +151,9 @@ impl Video {
             | EventBody::WebhookScheduled(_)
             | EventBody::WebhookDelivered(_)
             | EventBody::WebhookFailed(_)
+            | EventBody::ReplayStarted(_)
+            | EventBody::ReplayProgressed(_)
+            | EventBody::ReplayEnded(_)
             | EventBody::StreamQuarantined(_)
             | EventBody::Unknown { .. } => {}
         }

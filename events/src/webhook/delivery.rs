@@ -38,6 +38,8 @@ pub struct Delivery {
     pub due_at: Option<Timestamp>,
     /// How often the message was scheduled.
     pub round: u32,
+    /// Why and when it was last scheduled.
+    pub last_round: Round,
     /// How many attempts were made since it was last scheduled.
     pub attempts_of_round: u32,
     /// How many attempts were made in total.
@@ -65,6 +67,18 @@ pub struct Scheduled {
     /// The body of every attempt. Views do not store it.
     #[serde(skip)]
     pub body: String,
+}
+
+/// A series of attempts, which begins when the message is scheduled.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Round {
+    /// Why the message was scheduled.
+    pub cause: ScheduleCause,
+    /// When it was scheduled.
+    pub at: Timestamp,
+    /// The versions of the video's stream that record deletions whose messages the same replay sends again after this one, in order.
+    pub deletions: Vec<u64>,
 }
 
 /// Whether attempts are made.
@@ -144,6 +158,13 @@ pub struct DeliveryError {
     pub message: String,
 }
 
+impl Round {
+    /// A round that begins at `at`, without deletions.
+    pub fn new(cause: ScheduleCause, at: Timestamp) -> Self {
+        Self { cause, at, deletions: Vec::new() }
+    }
+}
+
 impl Delivery {
     /// A delivery without events.
     pub fn new(project_id: ProjectId, webhook_id: WebhookId, message_id: MessageId) -> Self {
@@ -156,6 +177,7 @@ impl Delivery {
             state: DeliveryState::Pending,
             due_at: None,
             round: 0,
+            last_round: Round::new(ScheduleCause::Event, Timestamp::default()),
             attempts_of_round: 0,
             attempts_made: 0,
             attempts: Vec::new(),
@@ -216,7 +238,9 @@ impl Delivery {
     }
 
     fn schedule(&mut self, at: Timestamp, scheduled: WebhookScheduled) {
-        let WebhookScheduled { message_type, video_id, video_version, cause, due_at, body, .. } = scheduled;
+        let WebhookScheduled {
+            message_type, video_id, video_version, cause, due_at, body, deletions, ..
+        } = scheduled;
         self.scheduled.get_or_insert_with(|| Scheduled {
             message_type,
             video_id,
@@ -228,6 +252,7 @@ impl Delivery {
         self.state = DeliveryState::Pending;
         self.due_at = Some(due_at);
         self.round += 1;
+        self.last_round = Round { cause, at, deletions };
         self.attempts_of_round = 0;
     }
 

@@ -158,6 +158,11 @@ impl Message {
     }
 }
 
+/// The id of the message about the deletion of a video that `version` of the video's stream records.
+pub fn id_of_deletion(project_id: &ProjectId, video_id: &VideoId, version: u64) -> MessageId {
+    id_of(&StreamId::Video(project_id.clone(), video_id.clone()), version, MessageType::VideoDeleted)
+}
+
 fn id_of(stream: &StreamId, version: u64, message_type: MessageType) -> MessageId {
     MessageId::derived_from(&[&stream.to_string(), &version.to_string(), message_type.as_str()])
 }

@@ -13,9 +13,10 @@ use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
+use streamio_events::webhook::replay::Replays;
 use streamio_events::webhook::status::EndpointHealth;
 
-use super::{SqliteViewStore, integer};
+use super::{SqliteViewStore, integer, replays};
 
 /// The tables of deliveries.
 pub(super) const SCHEMA: &str = "
@@ -66,7 +67,8 @@ impl From<ViewStoreError> for Failed {
 struct Failed(DeliveryStoreError);
 
 impl SqliteViewStore {
-    async fn query<T: Send + 'static>(
+    /// Runs a query about deliveries.
+    pub(super) async fn query<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, DeliveryStoreError> {
@@ -295,6 +297,34 @@ impl DeliveryStore for SqliteViewStore {
             Ok(first.map(Timestamp::from_unix_millis))
         })
         .await
+    }
+
+    async fn due_count(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<usize, DeliveryStoreError> {
+        let (project_id, webhook_id) = (project_id.to_string(), webhook_id.to_string());
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.query(move |connection| {
+            // The condition on the time leads to the index of what is due.
+            let query = "SELECT count(*) FROM (
+                SELECT 1 FROM deliveries WHERE webhook_id = ?1 AND due_at <= ?2 AND project_id = ?3 LIMIT ?4)";
+            let parameters = params![webhook_id, now.unix_millis(), project_id, limit];
+            let count: i64 = connection.prepare_cached(query)?.query_row(parameters, |row| row.get(0))?;
+            Ok(usize::try_from(count).unwrap_or(0))
+        })
+        .await
+    }
+
+    async fn put_replays(&self, replays: &Replays) -> Result<(), DeliveryStoreError> {
+        replays::put(self, replays).await
+    }
+
+    async fn active_replays(&self) -> Result<Vec<(ProjectId, WebhookId)>, DeliveryStoreError> {
+        replays::active(self).await
     }
 
     async fn health(

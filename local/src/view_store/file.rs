@@ -5,7 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 use streamio_core::ports::AdapterError;
 
-use super::{SCHEMA, SCHEMA_VERSION, deliveries};
+use super::{SCHEMA, SCHEMA_VERSION, deliveries, replays};
 
 /// Opens the file at `path`. One that has another version or cannot be used is replaced by an empty one.
 pub(super) fn open(path: &Path) -> Result<Connection, AdapterError> {
@@ -80,8 +80,9 @@ fn recreate(path: &Path) -> Result<Connection, AdapterError> {
     }
     let connection = connect(path)?;
     connection.execute_batch(&format!(
-        "BEGIN; {SCHEMA} {} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-        deliveries::SCHEMA
+        "BEGIN; {SCHEMA} {} {} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
+        deliveries::SCHEMA,
+        replays::SCHEMA
     ))?;
     Ok(connection)
 }

@@ -60,6 +60,12 @@ impl Receiver {
         this
     }
 
+    /// The ids of the messages, in the order of their arrival.
+    fn ids(&self) -> Vec<String> {
+        let received = self.received.lock().unwrap();
+        received.iter().map(|(headers, _)| headers["webhook-id"].to_str().unwrap().to_owned()).collect()
+    }
+
     fn bodies(&self) -> Vec<Value> {
         let received = self.received.lock().unwrap();
         received.iter().map(|(_, body)| serde_json::from_str(body).unwrap()).collect()
@@ -147,5 +153,67 @@ async fn an_address_of_this_machine_is_refused_unless_the_operator_allows_it() {
         let refused = super::send(&authority, request.body(body).unwrap()).await;
         assert_eq!(refused.status(), 422, "{url}");
     }
+    test.stop().await;
+}
+
+/// What was sent again is what was sent first, also if the platform is stopped while the job is in progress.
+#[tokio::test]
+async fn a_replay_goes_on_after_a_restart_and_sends_each_message_once() {
+    let (test, receiver) = (start().await, Receiver::start(204).await);
+    let body = json!({ "url": receiver.url, "types": ["video.uploaded"] }).to_string();
+    let created = test.call("POST", "/webhooks", &body).await;
+    for number in 0..6 {
+        test.upload(&format!("{number}.mp4")).await;
+    }
+    until("all messages are received", async || receiver.ids().len() == 6).await;
+    let first = receiver.ids();
+    let path = format!("/webhooks/{}", created["webhookId"].as_str().unwrap());
+    let job = test.call("POST", &format!("{path}/replay"), r#"{"from": 0, "rate": 3}"#).await;
+    let path = format!("{path}/replays/{}", job["replayId"].as_str().unwrap());
+    until("the job makes progress", async || test.call("GET", &path, "").await["scheduled"] != 0).await;
+    let TestPlatform { directory, platform, key } = test;
+    platform.run_until(async {}).await;
+    let platform = open(directory.path()).await;
+    let test = TestPlatform { directory, platform, key };
+    until("the job ends", async || test.call("GET", &path, "").await["state"] == "ended").await;
+    let ended = test.call("GET", &path, "").await;
+    assert_eq!((&ended["reason"], &ended["scheduled"]), (&json!("completed"), &json!(6)), "{ended}");
+    until("all messages are received again", async || receiver.ids().len() == 12).await;
+    let counted = receiver.ids().into_iter().fold(std::collections::BTreeMap::new(), |mut counts, id| {
+        *counts.entry(id).or_insert(0) += 1;
+        counts
+    });
+    assert_eq!(counted, first.into_iter().map(|id| (id, 2)).collect());
+    test.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_failed_is_recovered_and_a_job_can_be_cancelled() {
+    let (test, receiver) = (start().await, Receiver::start(204).await);
+    let body = json!({ "url": receiver.url, "types": ["video.uploaded"] }).to_string();
+    let created = test.call("POST", "/webhooks", &body).await;
+    let path = format!("/webhooks/{}", created["webhookId"].as_str().unwrap());
+    receiver.status.store(410, Ordering::SeqCst);
+    test.upload("clip.mp4").await;
+    until("the endpoint is disabled", async || test.call("GET", &path, "").await["enabled"] == false).await;
+    receiver.status.store(204, Ordering::SeqCst);
+    test.call("PATCH", &path, r#"{"enabled": true}"#).await;
+    let job = test.call("POST", &format!("{path}/recover"), r#"{"since": "2026-01-01T00:00:00Z"}"#).await;
+    assert_eq!((&job["kind"], &job["state"]), (&json!("recover"), &json!("running")), "{job}");
+    until("it is received again", async || receiver.ids().len() == 2).await;
+    assert_eq!(receiver.ids()[0], receiver.ids()[1]);
+    let job_path = format!("{path}/replays/{}", job["replayId"].as_str().unwrap());
+    until("the job ends", async || test.call("GET", &job_path, "").await["reason"] == "completed").await;
+
+    for number in 0..4 {
+        test.upload(&format!("{number}.mp4")).await;
+    }
+    until("the uploads are announced", async || receiver.ids().len() == 6).await;
+    let job = test.call("POST", &format!("{path}/replay"), r#"{"from": 0, "rate": 1}"#).await;
+    let job_path = format!("{path}/replays/{}", job["replayId"].as_str().unwrap());
+    let cancelled = test.call("DELETE", &job_path, "").await;
+    assert_eq!(cancelled["reason"], "cancelled", "{cancelled}");
+    let listed = test.call("GET", &format!("{path}/replays"), "").await;
+    assert_eq!(listed["data"].as_array().unwrap().len(), 2, "{listed}");
     test.stop().await;
 }

@@ -134,6 +134,39 @@ pub(super) fn describe_delivery(delivery: &Value) -> String {
     parts.join("\n\n")
 }
 
+/// A job that sends messages again.
+pub(super) fn describe_replay(job: &Value) -> String {
+    let types = job["types"].as_array().map(|_| types(job));
+    let state = match member(job, "reason") {
+        Some(reason) => Some(format!("ended: {reason}")),
+        None => member(job, "state"),
+    };
+    fields(&[
+        ("Replay", member(job, "replayId")),
+        ("Webhook", member(job, "webhookId")),
+        ("Kind", member(job, "kind")),
+        ("From", member(job, "from")),
+        ("To", member(job, "to")),
+        ("Types", types),
+        ("Rate", job["rate"].as_u64().map(|rate| format!("{rate} messages a second"))),
+        ("State", state),
+        ("Progress", Some(replay_progress(job))),
+        ("Scheduled", member(job, "scheduled")),
+        ("Skipped", member(job, "skipped")),
+        ("Started", member(job, "startedAt")),
+        ("Updated", member(job, "updatedAt")),
+    ])
+}
+
+/// How far a job has come in its part of the project's feed, in percent.
+pub(super) fn replay_progress(job: &Value) -> String {
+    let place = |name: &str| job[name].as_u64().unwrap_or(0);
+    let (start, next) = (place("startSeq"), place("nextSeq"));
+    let total = place("endSeq").saturating_sub(start);
+    let percent = next.saturating_sub(start).saturating_mul(100).checked_div(total).unwrap_or(100);
+    format!("{percent} %")
+}
+
 fn member(value: &Value, name: &str) -> Option<String> {
     Some(text(value, name)).filter(|text| !text.is_empty())
 }

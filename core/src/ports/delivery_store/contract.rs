@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use std::future::Future;
 
 use streamio_events::home::DeliveryFilter;
-use streamio_events::id::{MessageId, ProjectId, VideoId, WebhookId};
+use streamio_events::id::{MessageId, ProjectId, ReplayId, VideoId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::{Attempt, DeliveryError, Scheduled};
+use streamio_events::webhook::replay::{FeedBound, Replay, ReplayEnd, ReplayKind, ReplayRequest, Replays};
 use streamio_events::webhook::status::EndpointHealth;
 use streamio_events::webhook::{Delivery, DeliveryState, MessageType, ScheduleCause};
 
@@ -41,6 +42,8 @@ macro_rules! delivery_store_contract {
             a_cursor_of_another_list_is_refused
             every_endpoint_has_a_due_delivery_before_any_has_two
             the_next_due_time_is_the_first_after_now
+            what_is_due_to_an_endpoint_is_counted_up_to_a_limit
+            an_active_job_is_found_until_a_higher_version_has_none
             the_health_of_an_endpoint_is_that_of_its_attempts
         }
     };
@@ -250,6 +253,76 @@ pub async fn the_next_due_time_is_the_first_after_now(harness: &impl DeliverySto
     assert_eq!(next(0).await, Some(at(10)));
     assert_eq!(next(10).await, Some(at(20)));
     assert_eq!(next(20).await, None);
+}
+
+/// See the name.
+pub async fn what_is_due_to_an_endpoint_is_counted_up_to_a_limit(harness: &impl DeliveryStoreHarness) {
+    let store = harness.open().await;
+    let count = async |project_id, webhook, now, limit| {
+        let counted = store.due_count(&project(project_id), &endpoint(webhook), at(now), limit).await;
+        counted.expect("it can be counted")
+    };
+    assert_eq!(count("acme", 0, 0, 10).await, 0);
+    for (webhook, number, due) in
+        [(0, 1, Some(-5)), (0, 2, Some(0)), (0, 3, Some(1)), (0, 4, None), (1, 5, Some(0))]
+    {
+        put(&store, &delivery("acme", webhook, number, due)).await;
+    }
+    assert_eq!(count("acme", 0, 0, 10).await, 2);
+    assert_eq!(count("acme", 0, 0, 1).await, 1);
+    assert_eq!(count("acme", 0, 1, 10).await, 3);
+    assert_eq!(count("acme", 1, 0, 10).await, 1);
+    assert_eq!(count("zebra", 0, 0, 10).await, 0);
+}
+
+/// The jobs of an endpoint: one that is active or, with an end, one that has ended.
+fn replays(project_id: &str, webhook: usize, version: u64, ended: Option<ReplayEnd>) -> Replays {
+    let mut replays = Replays::new(project(project_id), endpoint(webhook));
+    replays.version = version;
+    replays.jobs.push(Replay {
+        replay_id: ReplayId::derived_from(&["job"]),
+        request: ReplayRequest {
+            kind: ReplayKind::Replay,
+            from: FeedBound::Seq(0),
+            to: None,
+            types: None,
+            rate: 1,
+        },
+        start: 0,
+        end: 9,
+        next: 0,
+        scheduled: 0,
+        skipped: 0,
+        ended,
+        started_at: at(0),
+        updated_at: at(0),
+    });
+    replays
+}
+
+/// See the name.
+pub async fn an_active_job_is_found_until_a_higher_version_has_none(harness: &impl DeliveryStoreHarness) {
+    let store = harness.open().await;
+    let active = async || store.active_replays().await.expect("they can be read");
+    assert_eq!(active().await, []);
+    let ended = Some(ReplayEnd::Completed);
+    for job in [
+        replays("acme", 0, 1, None),
+        replays("zebra", 0, 1, None),
+        replays("acme", 1, 1, None),
+        replays("acme", 1, 2, ended),
+        replays("acme", 1, 1, None),
+        replays("acme", 2, 2, ended),
+        replays("acme", 2, 3, None),
+    ] {
+        store.put_replays(&job).await.expect("it can be stored");
+    }
+    let mut expected =
+        vec![(project("acme"), endpoint(0)), (project("acme"), endpoint(2)), (project("zebra"), endpoint(0))];
+    expected.sort();
+    let mut found = harness.open().await.active_replays().await.expect("they can be read");
+    found.sort();
+    assert_eq!(found, expected);
 }
 
 /// See the name.

@@ -71,7 +71,7 @@ fn state_named(text: &str) -> Result<DeliveryState, Problem> {
 /// The delivery that the path names.
 fn delivery_id(exchange: &Exchange<'_>) -> Result<(WebhookId, MessageId), Problem> {
     let parse = || {
-        let text = percent_decode(exchange.parameter)?;
+        let text = percent_decode(exchange.parameters.first)?;
         let (webhook_id, message_id) = text.split_once('.')?;
         Some((webhook_id.parse().ok()?, message_id.parse().ok()?))
     };

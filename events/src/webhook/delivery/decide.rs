@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Delivery, DeliveryState, ScheduleCause};
+use super::{Delivery, DeliveryState, Round, ScheduleCause};
 use crate::commit::NewCommit;
 use crate::event::{EventBody, WebhookDelivered, WebhookFailed, WebhookScheduled};
 use crate::id::{CommitId, WebhookId};
@@ -58,34 +58,28 @@ impl Obstacle {
     }
 }
 
-/// The first event of a delivery: `message` is sent to `webhook_id`, from `due_at` on.
-pub fn schedule(
-    message: &Message,
-    webhook_id: &WebhookId,
-    cause: ScheduleCause,
-    now: Timestamp,
-    due_at: Timestamp,
-) -> NewCommit {
+/// The first event of a delivery: `message` is sent to `webhook_id` in the round `round`, from `due_at` on.
+pub fn schedule(message: &Message, webhook_id: &WebhookId, round: Round, due_at: Timestamp) -> NewCommit {
     let scheduled = WebhookScheduled {
         webhook_id: webhook_id.clone(),
         message_id: message.id.clone(),
         message_type: message.message_type,
         video_id: message.video_id.clone(),
         video_version: message.video_version,
-        cause,
+        cause: round.cause,
         due_at,
         body: Some(message.body.clone()),
+        deletions: round.deletions,
     };
     let id = CommitId::derived_from(&["webhook.scheduled", webhook_id.as_str(), message.id.as_str()]);
-    NewCommit::new(id, now, [scheduled.into()])
+    NewCommit::new(id, round.at, [scheduled.into()])
 }
 
-/// Sends the message of `delivery` again, from `due_at` on; `None` if an attempt is due by then anyway, or if nothing was ever scheduled.
+/// Sends the message of `delivery` again in the round `round`, from `due_at` on; `None` if an attempt is due by then anyway, or if nothing was ever scheduled.
 /// `request` identifies the request: repeated, it has the same commit.
 pub fn schedule_again(
     delivery: &Delivery,
-    cause: ScheduleCause,
-    now: Timestamp,
+    round: Round,
     due_at: Timestamp,
     request: &str,
 ) -> Option<NewCommit> {
@@ -99,19 +93,25 @@ pub fn schedule_again(
         message_type: scheduled.message_type,
         video_id: scheduled.video_id.clone(),
         video_version: scheduled.video_version,
-        cause,
+        cause: round.cause,
         due_at,
         body: None,
+        deletions: round.deletions,
     };
-    let id = CommitId::derived_from(&["webhook.scheduled again", request]);
-    Some(NewCommit::new(id, now, [again.into()]))
+    let id = schedule_again_id(request);
+    Some(NewCommit::new(id, round.at, [again.into()]))
+}
+
+/// The id of the commit with which `request` schedules a message again.
+pub fn schedule_again_id(request: &str) -> CommitId {
+    CommitId::derived_from(&["webhook.scheduled again", request])
 }
 
 /// What is to be done for `delivery` at `now`. `endpoint` is absent if it was removed. `deleted` is the version of the video's stream
-/// that records its latest deletion.
+/// that records the latest deletion after which nothing is to be sent about what was deleted before.
 ///
-/// After a deletion nothing follows about what was deleted: an attempt that is still due is not made. What is sent again on request, or
-/// as an example, is sent whatever happened to the video.
+/// After a deletion nothing follows about what was deleted: an attempt that is still due is not made. A single message that is sent again
+/// on request, or as an example, is sent whatever happened to the video.
 pub fn next_step(
     delivery: &Delivery,
     endpoint: Option<&Endpoint>,
@@ -130,8 +130,9 @@ pub fn next_step(
             let is_before_deletion = scheduled.video_version < deleted
                 && scheduled.video_version.is_some()
                 && scheduled.message_type != MessageType::VideoDeleted;
-            let is_automatic = scheduled.cause == ScheduleCause::Event && delivery.round == 1;
-            (is_before_deletion && is_automatic).then_some(Obstacle::VideoDeleted)
+            let is_by_itself =
+                matches!(delivery.last_round.cause, ScheduleCause::Resend | ScheduleCause::Test);
+            (is_before_deletion && !is_by_itself).then_some(Obstacle::VideoDeleted)
         }
     };
     match obstacle {

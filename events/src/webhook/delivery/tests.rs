@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::decide::{Step, attempted, next_step, schedule, schedule_again};
-use super::{Delivery, DeliveryState, ScheduleCause};
+use super::{Delivery, DeliveryState, Round, ScheduleCause};
 use crate::commit::{Commit, Head, NewCommit};
 use crate::id::{MessageId, ProjectId, VideoId, WebhookId};
 use crate::timestamp::Timestamp;
@@ -45,7 +45,7 @@ impl Stream {
         let message = message();
         let delivery = Delivery::new(acme(), webhook_id(), message.id.clone());
         let mut stream = Self { delivery, head: Head::EMPTY };
-        stream.append(schedule(&message, &webhook_id(), ScheduleCause::Event, start(), start()));
+        stream.append(schedule(&message, &webhook_id(), Round::new(ScheduleCause::Event, start()), start()));
         stream
     }
 
@@ -175,7 +175,8 @@ fn a_delivery_to_an_endpoint_that_is_removed_or_disabled_ends_and_can_be_made_ag
         assert_eq!(stream.delivery.attempts_made, 0, "nothing was sent");
 
         let again =
-            schedule_again(&stream.delivery, ScheduleCause::Recover, start(), start(), "request").unwrap();
+            schedule_again(&stream.delivery, Round::new(ScheduleCause::Recover, start()), start(), "request")
+                .unwrap();
         stream.append(again);
         assert_eq!(
             next_step(&stream.delivery, Some(&self::endpoint()), None, start()),
@@ -194,7 +195,9 @@ fn nothing_about_a_video_is_sent_after_its_deletion_unless_it_is_requested() {
     let Step::End(commit) = step(&stream, Some(8)) else { panic!("a later deletion") };
     stream.append(commit);
     assert_eq!(stream.delivery.attempts[0].error.as_ref().unwrap().code, "video_deleted");
-    let again = schedule_again(&stream.delivery, ScheduleCause::Resend, start(), start(), "request").unwrap();
+    let again =
+        schedule_again(&stream.delivery, Round::new(ScheduleCause::Resend, start()), start(), "request")
+            .unwrap();
     stream.append(again);
     assert_eq!(step(&stream, Some(8)), Step::Send { attempt: 1 });
 
@@ -202,7 +205,7 @@ fn nothing_about_a_video_is_sent_after_its_deletion_unless_it_is_requested() {
     deletion.message_type = MessageType::VideoDeleted;
     let mut stream =
         Stream { delivery: Delivery::new(acme(), webhook_id(), deletion.id.clone()), head: Head::EMPTY };
-    stream.append(schedule(&deletion, &webhook_id(), ScheduleCause::Event, start(), start()));
+    stream.append(schedule(&deletion, &webhook_id(), Round::new(ScheduleCause::Event, start()), start()));
     assert_eq!(step(&stream, Some(8)), Step::Send { attempt: 1 });
 }
 
@@ -210,7 +213,7 @@ fn nothing_about_a_video_is_sent_after_its_deletion_unless_it_is_requested() {
 fn a_message_that_is_due_anyway_is_not_scheduled_again() {
     let mut stream = Stream::scheduled();
     let again = |stream: &Stream, due_at| {
-        schedule_again(&stream.delivery, ScheduleCause::Resend, start(), due_at, "request")
+        schedule_again(&stream.delivery, Round::new(ScheduleCause::Resend, start()), due_at, "request")
     };
     assert_eq!(again(&stream, start()), None);
     stream.attempt(unreachable(), start());
@@ -220,7 +223,7 @@ fn a_message_that_is_due_anyway_is_not_scheduled_again() {
     stream.attempt(answered(200, None), start());
     assert!(again(&stream, start()).is_some());
     let none = Delivery::new(acme(), webhook_id(), message().id);
-    assert_eq!(schedule_again(&none, ScheduleCause::Resend, start(), start(), "request"), None);
+    assert_eq!(schedule_again(&none, Round::new(ScheduleCause::Resend, start()), start(), "request"), None);
 }
 
 #[derive(Debug, Clone)]
@@ -250,7 +253,7 @@ proptest! {
         for (number, action) in actions.into_iter().enumerate() {
             let commit = match action {
                 Action::Again => {
-                    schedule_again(&stream.delivery, ScheduleCause::Resend, now, now, &number.to_string())
+                    schedule_again(&stream.delivery, Round::new(ScheduleCause::Resend, now), now, &number.to_string())
                 }
                 Action::Attempt(..) | Action::Unreachable => match stream.step(&endpoint, now) {
                     Step::Send { attempt } => {

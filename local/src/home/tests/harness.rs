@@ -39,6 +39,7 @@ use crate::clock;
 use crate::home::{HomeKeys, HomeState, region, serve};
 use crate::intake::{Intake, STREAM_NAME};
 use crate::outbound::HttpOutbound;
+use crate::project_feed::LogFeed;
 use crate::view_store::SqliteViewStore;
 
 pub(super) const REGION: &str = "eu-west-1";
@@ -96,6 +97,7 @@ impl HomeHarness {
             deliveries: Arc::new(store.clone()),
             keys: WebhookKeys::new(&[7; 32]).unwrap(),
             urls: Rules::default(),
+            feed: Arc::new(LogFeed(log.clone())),
         };
         let region = region(&log, store, webhooks, policy);
         let mut state = HomeState::new(Arc::clone(&region), &log);

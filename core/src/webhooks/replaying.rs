@@ -1,0 +1,264 @@
+//! Schedules messages again that a tenant asked for: those that failed, or all about a part of the project's feed.
+//!
+//! A job proceeds in steps. Each reads on in the feed, schedules some messages, and then records its progress. A step that was interrupted
+//! is made again; what it had scheduled is recognised by the ids of the commits, so that a job schedules each message once.
+
+mod candidates;
+
+use std::time::Duration;
+
+use futures::future::try_join_all;
+use streamio_events::clock::Clock;
+use streamio_events::commit::NewCommit;
+use streamio_events::event::UnreadableEvent;
+use streamio_events::id::{ProjectId, WebhookId};
+use streamio_events::log::{EventLog, ReadError};
+use streamio_events::retryable::Retryable;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::delivery::decide::{schedule, schedule_again, schedule_again_id};
+use streamio_events::webhook::delivery::{self, DeliveryStoreError as LogError, Round};
+use streamio_events::webhook::replay::{self, Replay, ReplayEnd, ReplayKind, ReplayStoreError, Replays};
+use streamio_events::webhook::{DeliveryState, ScheduleCause};
+
+use self::candidates::{Candidate, Content};
+use super::scheduling::{self, SchedulingError};
+use crate::fold_cache::{EndpointCache, FoldError};
+use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
+use crate::ports::project_feed::{FeedCommits, FeedPlaces, FeedReadError};
+
+/// How many commits of the feed are read at a time.
+const PAGE: u64 = 128;
+
+/// How often a step reads on while it finds no messages.
+const MAX_PAGES: usize = 64;
+
+/// The most messages of a step.
+const MAX_MESSAGES: usize = 100;
+
+/// How many deliveries to an endpoint may be due while a job schedules more. Without this limit the messages about what happens meanwhile
+/// would have to wait for all those that an endpoint takes more slowly than they are scheduled.
+const MAX_DUE: usize = 200;
+
+/// The pause after the endpoint had too many due deliveries.
+const DUE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often a decision is made again after a conflict.
+const MAX_CONFLICTS: u32 = 32;
+
+/// The ports of replaying.
+#[derive(Clone, Copy)]
+pub struct Ports<'a> {
+    /// The log.
+    pub log: &'a dyn EventLog,
+    /// The projects' endpoints.
+    pub endpoints: &'a EndpointCache,
+    /// The places of commits in their project's feed.
+    pub places: &'a dyn FeedPlaces,
+    /// The commits of projects.
+    pub feed: &'a dyn FeedCommits,
+    /// The views of deliveries.
+    pub deliveries: &'a dyn DeliveryStore,
+    /// Returns the current time.
+    pub clock: &'a dyn Clock,
+}
+
+impl<'a> Ports<'a> {
+    fn scheduling(self) -> scheduling::Ports<'a> {
+        scheduling::Ports { log: self.log, endpoints: self.endpoints, places: self.places }
+    }
+}
+
+/// Why a job did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayingError {
+    /// The jobs cannot be read, understood or appended to.
+    #[error(transparent)]
+    Replays(#[from] ReplayStoreError),
+    /// The project's endpoints are not known.
+    #[error("the webhook endpoints of the project cannot be read")]
+    Endpoints(#[from] FoldError),
+    /// The project's feed cannot be read.
+    #[error(transparent)]
+    Feed(#[from] FeedReadError),
+    /// The feed has fewer commits than the job is about.
+    #[error("the project's feed has no commit at the place {0}, which the replay is about")]
+    FeedEnded(u64),
+    /// The events that messages are about cannot be read.
+    #[error("the events that a message is about cannot be read")]
+    Read(#[from] ReadError),
+    /// The events that messages are about cannot be understood.
+    #[error("the events that a message is about cannot be understood")]
+    Unreadable(#[from] UnreadableEvent),
+    /// What the messages state is not known.
+    #[error(transparent)]
+    Messages(#[from] SchedulingError),
+    /// A delivery's stream cannot be read, understood or appended to.
+    #[error(transparent)]
+    Delivery(#[from] LogError),
+    /// Other processes change a delivery at the same time.
+    #[error("a message cannot be scheduled again, because its delivery is being changed")]
+    Conflict,
+    /// The store of deliveries failed.
+    #[error(transparent)]
+    Store(#[from] DeliveryStoreError),
+}
+
+impl Retryable for ReplayingError {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Replays(error) => error.is_retryable(),
+            Self::Endpoints(error) => error.is_retryable(),
+            Self::Read(error) => error.is_retryable(),
+            Self::Messages(error) => error.is_retryable(),
+            Self::Delivery(error) => error.is_retryable(),
+            Self::Unreadable(_) => false,
+            Self::Feed(_) | Self::FeedEnded(_) | Self::Conflict | Self::Store(_) => true,
+        }
+    }
+}
+
+/// What is to be done after a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Another step, after this time.
+    Step(Duration),
+    /// Nothing: no job of the endpoint is active.
+    Nothing,
+}
+
+/// Makes a step of the endpoint's active job. Two processes may make the same step at the same time; one of them records it.
+pub async fn step(
+    ports: Ports<'_>,
+    project_id: &ProjectId,
+    webhook_id: &WebhookId,
+) -> Result<Next, ReplayingError> {
+    let mut replays = replay::load(ports.log, project_id, webhook_id).await?;
+    let Some(job) = replays.active().cloned() else { return Ok(Next::Nothing) };
+    let endpoints = ports.endpoints.current(ports.log, project_id).await?;
+    let now = ports.clock.now();
+    let endpoint = match endpoints.endpoints.get(webhook_id) {
+        None => return stop(ports, replays, ReplayEnd::WebhookRemoved, now).await,
+        Some(endpoint) if endpoint.disabled.is_some() => {
+            return stop(ports, replays, ReplayEnd::WebhookDisabled, now).await;
+        }
+        Some(endpoint) => endpoint,
+    };
+    if ports.deliveries.due_count(project_id, webhook_id, now, MAX_DUE).await? >= MAX_DUE {
+        return Ok(Next::Step(DUE_PAUSE));
+    }
+    let source = candidates::Source { ports, project_id, endpoint, job: &job };
+    let rate = usize::try_from(job.request.rate).unwrap_or(MAX_MESSAGES).max(1);
+    let Batch { candidates, next } = read_batch(source, rate.min(MAX_MESSAGES)).await?;
+    let scheduler = Scheduler { ports, replays: &replays, job: &job };
+    let apart = Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
+    let due_times = (0..).map(|index: u32| now.plus(apart * index));
+    let scheduled = candidates
+        .iter()
+        .zip(due_times)
+        .map(|(candidate, due_at)| scheduler.schedule(candidate, now, due_at));
+    let outcomes = try_join_all(scheduled).await?;
+    let scheduled = outcomes.iter().filter(|is_scheduled| **is_scheduled).count();
+    let skipped = outcomes.len() - scheduled;
+    if let Some(commit) = replays.advance(next, scheduled as u64, skipped as u64, ports.clock.now()) {
+        // A conflict: another process has made this step, or the tenant has cancelled the job. The next step finds out.
+        replay::append(ports.log, &mut replays, commit).await?;
+    }
+    Ok(Next::Step(apart * u32::try_from(scheduled).unwrap_or(u32::MAX)))
+}
+
+async fn stop(
+    ports: Ports<'_>,
+    mut replays: Replays,
+    reason: ReplayEnd,
+    now: Timestamp,
+) -> Result<Next, ReplayingError> {
+    if let Some(commit) = replays.stop(reason, now) {
+        replay::append(ports.log, &mut replays, commit).await?;
+    }
+    Ok(Next::Step(Duration::ZERO))
+}
+
+/// What a step schedules.
+struct Batch {
+    /// In the order of the feed.
+    candidates: Vec<Candidate>,
+    /// The first place of the feed whose messages are not among them.
+    next: u64,
+}
+
+/// Reads on until there are `limit` messages, or a few more: those of one commit stay together.
+async fn read_batch(source: candidates::Source<'_>, limit: usize) -> Result<Batch, ReplayingError> {
+    let job = source.job;
+    let mut batch = Batch { candidates: Vec::new(), next: job.next };
+    for _ in 0..MAX_PAGES {
+        if batch.next >= job.end || batch.candidates.len() >= limit {
+            break;
+        }
+        let count = usize::try_from((job.end - batch.next).min(PAGE)).unwrap_or(usize::MAX);
+        let commits = source.ports.feed.commits(source.project_id, batch.next, count).await?;
+        if commits.is_empty() {
+            return Err(ReplayingError::FeedEnded(batch.next));
+        }
+        let after = batch.next + commits.len() as u64;
+        let mut found = source.candidates(batch.next, commits).await?;
+        let full = found.get(limit.saturating_sub(batch.candidates.len()).saturating_sub(1));
+        let last = full.map_or(after - 1, |last| last.place);
+        found.retain(|candidate| candidate.place <= last);
+        batch.candidates.extend(found);
+        batch.next = last + 1;
+    }
+    Ok(batch)
+}
+
+/// Schedules the messages of a job.
+struct Scheduler<'a> {
+    ports: Ports<'a>,
+    replays: &'a Replays,
+    job: &'a Replay,
+}
+
+impl Scheduler<'_> {
+    /// Schedules a message, unless there is a reason not to. Returns whether this job has scheduled it, also in an earlier step.
+    async fn schedule(
+        &self,
+        candidate: &Candidate,
+        now: Timestamp,
+        due_at: Timestamp,
+    ) -> Result<bool, ReplayingError> {
+        let (log, Replays { project_id, webhook_id, .. }) = (self.ports.log, self.replays);
+        let message_id = candidate.message_id();
+        let request = format!("{}.{message_id}", self.job.replay_id);
+        let id = schedule_again_id(&request);
+        let mut delivery = delivery::load(log, project_id, webhook_id, message_id).await?;
+        for _ in 0..MAX_CONFLICTS {
+            if delivery.version > 0 && log.find(&delivery.stream(), &id).await?.is_some() {
+                return Ok(true);
+            }
+            let cause = match self.job.request.kind {
+                ReplayKind::Recover => ScheduleCause::Recover,
+                ReplayKind::Replay => ScheduleCause::Replay,
+            };
+            let round = |deletions: &[u64]| Round { cause, at: now, deletions: deletions.to_vec() };
+            let commit = match &candidate.content {
+                Content::Skipped(_) => None,
+                Content::Failed(_) => (delivery.state == DeliveryState::Failed)
+                    .then(|| schedule_again(&delivery, round(&[]), due_at, &request))
+                    .flatten(),
+                // The endpoint did not receive it when the event happened. The id is not that of the message that the event itself
+                // schedules, so that the job knows what it has scheduled.
+                Content::Message(message, deletions) if delivery.version == 0 => {
+                    let first = schedule(message, webhook_id, round(deletions), due_at);
+                    Some(NewCommit { id: id.clone(), ..first })
+                }
+                Content::Message(_, deletions) => {
+                    schedule_again(&delivery, round(deletions), due_at, &request)
+                }
+            };
+            let Some(commit) = commit else { return Ok(false) };
+            if delivery::append(log, &mut delivery, commit).await? {
+                return Ok(true);
+            }
+        }
+        Err(ReplayingError::Conflict)
+    }
+}
