@@ -176,7 +176,7 @@ impl Home for HomeRegion {
         after: Option<&str>,
         limit: usize,
     ) -> Result<FeedPage, HomeError> {
-        match self.ports.feed.page(project_id, after, limit, self.ports.clock.now()).await {
+        match self.ports.feed.page(project_id, after, limit).await {
             Ok(page) => Ok(FeedPage { data: page.events, position: page.next, more: page.more }),
             Err(ProjectFeedError::InvalidCursor) => Err(HomeError::InvalidCursor),
             Err(error @ ProjectFeedError::Unavailable(_)) => Err(unavailable(error)),

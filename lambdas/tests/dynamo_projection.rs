@@ -123,7 +123,7 @@ async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() 
         log: &log,
         policy: &policy,
         store: &views,
-        feed: &views,
+        places: &views,
         tenants: &views,
         kv: &edge,
         pending: &edge,

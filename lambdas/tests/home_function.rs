@@ -124,7 +124,7 @@ impl HomeHarness {
             log: &*self.log,
             policy: &policy,
             store: views,
-            feed: views,
+            places: views,
             tenants: views,
             kv: &DiscardingKv,
             pending: views,

@@ -1,14 +1,11 @@
 //! A project's feed on one machine: the log has a position for every commit, and an index of them by project.
 
 use async_trait::async_trait;
-use streamio_core::ports::project_feed::{
-    FeedPage, FeedPlaces, FeedWriteError, ProjectFeed, ProjectFeedError,
-};
+use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, PlaceError, ProjectFeed, ProjectFeedError};
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::timestamp::Timestamp;
 
 use crate::changes::{self, Scope};
 
@@ -22,7 +19,6 @@ impl ProjectFeed for LogFeed {
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-        _: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError> {
         let start = after.map_or(Ok(FeedPosition::default()), FeedPosition::parse)?;
         let mut events = Vec::new();
@@ -57,9 +53,9 @@ impl ProjectFeed for LogFeed {
 /// The log gives each commit its place when it is appended.
 #[async_trait]
 impl FeedPlaces for LogFeed {
-    async fn place(&self, commit: &Commit) -> Result<u64, FeedWriteError> {
+    async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
         let place = self.0.place_of(&commit.stream, commit.first).await?;
-        place.ok_or_else(|| FeedWriteError::Unavailable("the log does not have the commit".into()))
+        place.ok_or_else(|| PlaceError::Unavailable("the log does not have the commit".into()))
     }
 }
 
@@ -108,7 +104,7 @@ mod tests {
         for limit in [1, 2, 3, 100] {
             let (mut ids, mut after) = (Vec::new(), None);
             loop {
-                let page = feed.page(&acme, after.as_deref(), limit, Timestamp::default()).await.unwrap();
+                let page = feed.page(&acme, after.as_deref(), limit).await.unwrap();
                 assert!(page.events.len() == limit || !page.more, "only the last page is shorter");
                 ids.extend(page.events.into_iter().map(|event| event.id));
                 after = page.next;
@@ -116,7 +112,7 @@ mod tests {
                     break;
                 }
             }
-            let end = feed.page(&acme, after.as_deref(), limit, Timestamp::default()).await.unwrap();
+            let end = feed.page(&acme, after.as_deref(), limit).await.unwrap();
             assert_eq!((end.events.len(), &end.next, end.more), (0, &after, false));
             let expected = [1, 2, 6, 7].map(|version| format!("project/acme/{version}"));
             assert_eq!(ids, expected, "pages of {limit}");

@@ -1,7 +1,7 @@
-//! The ports that write and read a project's feed: the commits of all its streams, in one order.
+//! The ports of a project's feed: the commits of all its streams, in one order.
 //!
-//! The log orders streams, not projects. A commit gets its position in the feed when it is projected, always after every
-//! position that was assigned before, so that a reader that continues from a position misses nothing.
+//! The log orders streams, not projects. A commit has one place in the feed, for ever: 0, 1, 2, … without gaps, so that a reader that
+//! continues from a place misses nothing, and knows it.
 
 use async_trait::async_trait;
 use streamio_events::cloud_event::CloudEvent;
@@ -9,7 +9,6 @@ use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::log::ReadError;
 use streamio_events::retryable::Retryable;
-use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
@@ -32,36 +31,35 @@ pub struct FeedPage {
     /// The cursor after the last event of the page, also if there are no further events yet; `None` only for an empty page
     /// that was read from the beginning.
     pub next: Option<String>,
-    /// Whether the feed may already have settled events after this page.
+    /// Whether the feed may already have events after this page.
     pub more: bool,
 }
 
 /// Reads project feeds.
 #[async_trait]
 pub trait ProjectFeed: Send + Sync {
-    /// Returns at most `limit` (at least 1) of a project's events after the cursor `after`, up to the last position that is
-    /// settled at `now`: an event that was just recorded may appear a moment later.
+    /// Returns at most `limit` (at least 1) of a project's events after the cursor `after`. An event that was just recorded may appear a
+    /// moment later.
     async fn page(
         &self,
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-        now: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError>;
 }
 
-/// Why a commit was not added to the feed.
+/// Why the place of a commit is not known.
 #[derive(Debug, thiserror::Error)]
-pub enum FeedWriteError {
-    /// The store is unavailable; the commit may have been added. Retry.
+pub enum PlaceError {
+    /// The store is unavailable; the commit may have got its place. Retry.
     #[error("the feed is not available")]
     Unavailable(#[source] AdapterError),
-    /// Earlier commits of the stream, which have to be added first, cannot be read.
+    /// Earlier commits of the stream, which have to get their places first, cannot be read.
     #[error("the commits before this one cannot be read")]
     Before(#[from] ReadError),
 }
 
-impl Retryable for FeedWriteError {
+impl Retryable for PlaceError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Unavailable(_) => true,
@@ -70,22 +68,14 @@ impl Retryable for FeedWriteError {
     }
 }
 
-/// Adds commits to feeds, and counts their [usage](streamio_events::usage) in the same write.
-#[async_trait]
-pub trait FeedWriter: Send + Sync {
-    /// Adds `commit`, which is in the log, to its project's feed and counts its usage. Both happen once, even if the commits of a
-    /// stream are passed repeatedly and in any order. Earlier commits of the stream that are not in the feed yet are read
-    /// from the log and added first. Returns whether this call added the commit.
-    ///
-    /// `now` must be read at the call, because the position is derived from it: with an earlier time, such as that of a
-    /// whole batch, readers could pass the position before the commit is there.
-    async fn project(&self, commit: &Commit, now: Timestamp) -> Result<bool, FeedWriteError>;
-}
-
 /// Gives commits their places in feeds.
 #[async_trait]
 pub trait FeedPlaces: Send + Sync {
     /// Returns the place of `commit`, which is in the log, in its project's feed: the commits of a project have the places 0, 1, 2, …
-    /// without gaps.
-    async fn place(&self, commit: &Commit) -> Result<u64, FeedWriteError>;
+    /// without gaps, and the commits of a stream are in the order of the stream.
+    ///
+    /// Where the log itself does not give places, the first call for a commit does, and counts the commit's
+    /// [usage](streamio_events::usage) in the same write: once, however often, from wherever and in whichever order the commits of a stream
+    /// are passed. Earlier commits of the stream without a place are read from the log and get theirs first.
+    async fn place(&self, commit: &Commit) -> Result<u64, PlaceError>;
 }

@@ -16,7 +16,7 @@ use streamio_events::video::Policy;
 pub use self::batch::project_batch;
 use crate::ports::kv_namespace::KvNamespace;
 use crate::ports::pending_replications::PendingReplications;
-use crate::ports::project_feed::{FeedWriteError, FeedWriter};
+use crate::ports::project_feed::{FeedPlaces, PlaceError};
 use crate::ports::tenant_store::TenantStore;
 use crate::ports::view_store::ViewStore;
 use crate::views::replication::{self, ReplicationError, replicate};
@@ -31,8 +31,8 @@ pub struct Ports<'a> {
     pub policy: &'a Policy,
     /// Status views.
     pub store: &'a dyn ViewStore,
-    /// Project feeds and usage.
-    pub feed: &'a dyn FeedWriter,
+    /// The places of commits in project feeds, and usage.
+    pub places: &'a dyn FeedPlaces,
     /// The home region's store of API keys.
     pub tenants: &'a dyn TenantStore,
     /// The edge's store of API keys.
@@ -53,9 +53,9 @@ pub enum ProjectionError {
     /// The status view failed.
     #[error(transparent)]
     View(#[from] ViewError),
-    /// The project's feed and usage failed.
+    /// The place in the project's feed, and the usage, failed.
     #[error(transparent)]
-    Feed(#[from] FeedWriteError),
+    Place(#[from] PlaceError),
     /// The replication of the project's keys failed.
     #[error(transparent)]
     Replication(#[from] ReplicationError),
@@ -65,21 +65,21 @@ impl Retryable for ProjectionError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::View(error) => error.is_retryable(),
-            Self::Feed(error) => error.is_retryable(),
+            Self::Place(error) => error.is_retryable(),
             Self::Replication(error) => error.is_retryable(),
         }
     }
 }
 
-/// Projects `commit`, which is in the log. `now` must be read at this call, see [`FeedWriter::project`] and [`replicate`].
+/// Projects `commit`, which is in the log. `now` must be read at this call, see [`replicate`].
 ///
 /// The views are independent: the feed also contains events that cannot be understood, and a throttled feed never delays the
 /// revocation of a key. Of several failures a retryable one is returned first, so that no work is given up that a retry could do.
 pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
-    let (fed, computed) = futures::join!(ports.feed.project(commit, now), compute(ports, commit, now));
+    let (placed, computed) = futures::join!(ports.places.place(commit), compute(ports, commit, now));
     // Quarantining a stream because of its quarantine event would never end.
     let is_quarantine = has_only_quarantine_events(commit);
-    let errors = [computed.err(), fed.err().map(ProjectionError::from)].into_iter().flatten();
+    let errors = [computed.err(), placed.err().map(ProjectionError::from)].into_iter().flatten();
     let first = errors
         .filter(|error| error.is_retryable() || !is_quarantine)
         .min_by_key(|error| !error.is_retryable());

@@ -17,7 +17,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{Policy, Video, VideoStoreError, catch_up};
 
 use crate::ports::pending_replications::{PendingReplicationError, PendingReplications};
-use crate::ports::project_feed::{FeedWriteError, FeedWriter};
+use crate::ports::project_feed::{FeedPlaces, PlaceError};
 use crate::ports::tenant_store::{TenantStore, TenantStoreError};
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::views::directory::tenants_of;
@@ -64,9 +64,9 @@ pub enum RebuildError {
     /// The list of pending replications failed.
     #[error(transparent)]
     Pending(#[from] PendingReplicationError),
-    /// The project feed failed.
+    /// The places in the projects' feeds failed.
     #[error(transparent)]
-    Feed(#[from] FeedWriteError),
+    Place(#[from] PlaceError),
 }
 
 impl Retryable for RebuildError {
@@ -74,7 +74,7 @@ impl Retryable for RebuildError {
         match self {
             Self::Read(error) => error.is_retryable(),
             Self::Store(_) | Self::Tenants(_) | Self::Pending(_) => true,
-            Self::Feed(error) => error.is_retryable(),
+            Self::Place(error) => error.is_retryable(),
         }
     }
 }
@@ -144,22 +144,21 @@ pub async fn tenants(
     run_all(parts).await
 }
 
-/// Adds all commits that are not in their project's feed to it, and counts their usage, in `parts` (at least 1) concurrent parts.
+/// Gives all commits that have no place in their project's feed one, and counts their usage, in `parts` (at least 1) concurrent parts.
 ///
-/// Commits get new positions in the order of the scan, which is the order of each stream but not an order among streams. Cursors
-/// from before a loss of the feed are therefore meaningless.
+/// Commits get places in the order of the scan, which is the order of each stream but not an order among streams. After a loss of
+/// the places, earlier positions of readers and the `seq` of earlier webhooks are therefore meaningless.
 pub async fn feeds(
     log: &dyn EventLog,
-    feed: &dyn FeedWriter,
+    places: &dyn FeedPlaces,
     parts: u32,
-    clock: &(dyn Fn() -> Timestamp + Sync),
 ) -> Result<RebuildReport, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
         let mut report = RebuildReport::default();
         let mut pages = Pages::new(log, part);
         while let Some(commits) = pages.next().await? {
             for commit in &commits {
-                feed.project(commit, clock()).await?;
+                places.place(commit).await?;
                 report.commits += 1;
             }
         }

@@ -14,7 +14,7 @@ use streamio_events::webhook::message::DisabledEndpoint;
 use streamio_events::webhook::{Endpoints, Message, MessageType, ScheduleCause};
 
 use crate::fold_cache::{EndpointCache, FoldError};
-use crate::ports::project_feed::{FeedPlaces, FeedWriteError};
+use crate::ports::project_feed::{FeedPlaces, PlaceError};
 
 /// The ports of scheduling.
 #[derive(Clone, Copy)]
@@ -41,7 +41,7 @@ pub enum SchedulingError {
     Unreadable(#[from] UnreadableEvent),
     /// The place in the feed is not known.
     #[error("the place of an event in its project's feed is not known")]
-    Place(#[from] FeedWriteError),
+    Place(#[from] PlaceError),
     /// A message cannot be recorded.
     #[error("a message cannot be scheduled")]
     Append(#[from] AppendError),

@@ -9,9 +9,7 @@ use async_trait::async_trait;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
-use streamio_core::ports::project_feed::{
-    FeedPage, FeedPlaces, FeedWriteError, ProjectFeed, ProjectFeedError,
-};
+use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, PlaceError, ProjectFeed, ProjectFeedError};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
 use streamio_core::testing::{CountedUsage, MemoryDeliveries, TestRegion, start_time};
@@ -100,7 +98,7 @@ struct Places(MemoryLog);
 
 #[async_trait]
 impl FeedPlaces for Places {
-    async fn place(&self, commit: &Commit) -> Result<u64, FeedWriteError> {
+    async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
         let project_id = commit.stream.project_id();
         let changes = self.0.changes_after(0, usize::MAX).await.unwrap();
         let of_project = changes.iter().filter(|(_, it)| it.stream.project_id() == project_id);

@@ -1,13 +1,16 @@
 //! Views in DynamoDB: one table with everything that is computed from the log. A rebuild restores all of it, except for what is not in the
-//! log: the pending replications, to which a rebuild adds all projects, and the slots of projects. If those are lost, running
-//! attempts are not counted until they end, and attempts that wait are found by the sweep.
+//! log: the pending replications, to which a rebuild adds all projects, the slots of projects, and the order of the feeds. If the slots are
+//! lost, running attempts are not counted until they end, and attempts that wait are found by the sweep. If the places are lost, commits
+//! get other ones: the positions that readers have, and the `seq` of webhooks that were sent, are no longer those of the feed. Restore the
+//! table to a point in time before the loss instead.
 //!
 //! | `pk` | `sk` | item | attributes besides the keys |
 //! |---|---|---|---|
 //! | `video#{project}#{video}` | `-` | a video's row | `row` JSON, `version`, `form`, the keys of the indexes |
 //! | `key#{hash}` | `-` | the tenant of an API key | `tenant` JSON, `version` |
-//! | `feed#{project}` | `{stamp}#{stream}` | a commit's place in its project's feed | `stream`, `first`, `events` |
-//! | `fed#{stream}` | `-` | the version up to which a stream is in the feed and in the usage | `version`, `stamp` |
+//! | `feed#{project}` | `{place}`, 20 digits | the commit at a place of its project's feed | `stream`, `first`, `events` |
+//! | `place#{stream}` | `{last version}`, 20 digits | the place of a commit in its project's feed | `last`, `feed_place` |
+//! | `places#{project}` | `-` | the next place | `next` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
 //! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
 //! | `slots#{project}` | `count` | how many attempts have a slot | `held` |
@@ -39,9 +42,10 @@ mod deliveries_due;
 mod due;
 mod endpoint_health;
 mod feed;
-mod feed_page;
 mod item;
 mod pending;
+mod place_queue;
+mod places;
 mod rows;
 mod slots;
 mod table;
@@ -51,6 +55,7 @@ pub mod testing;
 mod usage;
 mod videos;
 
+use self::place_queue::PlaceQueues;
 pub use table::{BY_DUE, BY_PROJECT, BY_STATE, TTL_ATTRIBUTE, create_views_table, views_table, views_ttl};
 
 /// The views in DynamoDB. Cloning is cheap.
@@ -59,12 +64,13 @@ pub struct DynamoViews {
     client: Client,
     table: Arc<str>,
     log: Arc<dyn EventLog>,
+    places: Arc<PlaceQueues>,
 }
 
 impl DynamoViews {
     /// The views in `table`, computed from `log`.
     pub fn new(client: Client, table: impl Into<String>, log: Arc<dyn EventLog>) -> Self {
-        Self { client, table: table.into().into(), log }
+        Self { client, table: table.into().into(), log, places: Arc::default() }
     }
 }
 

@@ -1,9 +1,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use streamio_core::ports::project_feed::{FeedWriteError, ProjectFeed as _, ProjectFeedError};
+use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config::interceptors::BeforeTransmitInterceptorContextRef;
+use aws_sdk_dynamodb::config::{ConfigBag, Intercept, RuntimeComponents};
+use aws_sdk_dynamodb::error::BoxError;
+use streamio_core::ports::project_feed::{PlaceError, ProjectFeed as _, ProjectFeedError};
 use streamio_core::ports::usage_store::UsageStore as _;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::{Commit, Head, NewCommit};
@@ -16,18 +21,12 @@ use streamio_events::log::{
 use streamio_events::memory::MemoryLog;
 use streamio_events::retryable::Retryable as _;
 use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
 use streamio_events::usage::{Usage, UsageCounters, day_of};
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
 use crate::fixtures::{append, key_of, lifecycle, playback, poison, project, start, video};
 use crate::stored::{self, Counters, counters};
 use crate::test_dynamo::{TABLE, TestDynamo};
-
-/// Returns a time at which all positions are settled.
-fn settled() -> Timestamp {
-    start().plus(Duration::from_hours(24))
-}
 
 /// Appends 44 commits to streams of videos, of a project and of its grants, in two projects.
 async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
@@ -63,7 +62,7 @@ async fn history(dynamo: &TestDynamo) -> Vec<Commit> {
 async fn whole_feed(views: &DynamoViews, owner: &str, limit: usize) -> Vec<CloudEvent> {
     let (mut events, mut after): (Vec<CloudEvent>, Option<String>) = (Vec::new(), None);
     loop {
-        let page = views.page(&project(owner), after.as_deref(), limit, settled()).await.unwrap();
+        let page = views.page(&project(owner), after.as_deref(), limit).await.unwrap();
         assert!(page.events.len() <= limit);
         if page.events.is_empty() {
             assert_eq!(page.next, after, "an empty page leaves the reader where it is");
@@ -112,15 +111,33 @@ async fn assert_complete(dynamo: &TestDynamo, views: &DynamoViews) {
     }
 }
 
+/// Asserts that each commit has the place of its entry in the feed, and that the places have no gap.
+async fn assert_places(dynamo: &TestDynamo, views: &DynamoViews) {
+    let log = dynamo.log.scan_to_end().await.unwrap();
+    for owner in ["acme", "acme-2"] {
+        let mut places = BTreeMap::new();
+        for commit in log.iter().filter(|commit| commit.stream.project_id() == &project(owner)) {
+            places.insert(views.place(commit).await.unwrap(), commit);
+        }
+        assert!(places.keys().copied().eq(0..places.len() as u64), "{:?}", places.keys());
+        let expected: Vec<CloudEvent> = places.into_values().flat_map(CloudEvent::all).collect();
+        assert_eq!(whole_feed(views, owner, 1000).await, expected);
+    }
+}
+
 #[tokio::test]
-async fn commits_get_positions_in_order_and_are_counted_once() {
+async fn commits_get_places_in_order_and_are_counted_once() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
+    let mut next: BTreeMap<String, u64> = BTreeMap::new();
     for commit in history(&dynamo).await {
-        assert!(views.project(&commit, start()).await.unwrap());
-        assert!(!views.project(&commit, start()).await.unwrap(), "the second time changes nothing");
+        let next = next.entry(commit.stream.project_id().to_string()).or_default();
+        assert_eq!(views.place(&commit).await.unwrap(), *next);
+        assert_eq!(views.place(&commit).await.unwrap(), *next, "the second time changes nothing");
+        *next += 1;
     }
     assert_complete(&dynamo, &views).await;
+    assert_places(&dynamo, &views).await;
     assert_eq!(stored::usage(&dynamo, "acme").await["2026-01-02"]["playbacks_granted"], 15);
 }
 
@@ -132,62 +149,122 @@ async fn deliveries_in_any_order_and_number_give_the_same_feed() {
         let mut deliveries = history(&dynamo).await;
         deliveries.extend(deliveries.clone());
         fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
-        for (minute, commit) in (0..).zip(&deliveries) {
-            // Each with a clock that is up to two minutes behind or ahead of the previous one.
-            let now = start().plus(Duration::from_mins(minute * 7 % 3));
-            views.project(commit, now).await.unwrap();
+        for commit in &deliveries {
+            views.place(commit).await.unwrap();
         }
         assert_complete(&dynamo, &views).await;
+        assert_places(&dynamo, &views).await;
     }
 }
 
+/// Several processes, each with many calls at the same time, some of which are given up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn concurrent_projectors_assign_one_position_per_commit() {
+async fn however_many_ask_at_once_each_commit_has_one_place_for_all() {
     let dynamo = Arc::new(TestDynamo::new());
     let commits = history(&dynamo).await;
-    let mut tasks = tokio::task::JoinSet::new();
-    for seed in 1..=8 {
+    let mut processes = tokio::task::JoinSet::new();
+    for seed in 1..=4 {
         let (views, mut deliveries) = (dynamo.views().await, commits.clone());
-        if seed > 2 {
-            fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
-        }
-        tasks.spawn(async move {
-            let mut placed = 0;
-            for commit in &deliveries {
-                placed += usize::from(views.project(commit, start()).await.unwrap());
+        deliveries.extend(commits.clone());
+        let mut random = fastrand::Rng::with_seed(seed);
+        random.shuffle(&mut deliveries);
+        processes.spawn(async move {
+            let mut calls = tokio::task::JoinSet::new();
+            for commit in deliveries {
+                let views = views.clone();
+                let call =
+                    calls.spawn(async move { (commit.id.clone(), views.place(&commit).await.unwrap()) });
+                if random.u8(..) < 40 {
+                    call.abort();
+                }
+                if random.bool() {
+                    tokio::task::yield_now().await;
+                }
             }
-            placed
+            let mut places = BTreeMap::new();
+            while let Some(ended) = calls.join_next().await {
+                match ended {
+                    Ok((id, place)) => assert_eq!(*places.entry(id.to_string()).or_insert(place), place),
+                    Err(error) => assert!(error.is_cancelled(), "{error}"),
+                }
+            }
+            places
         });
     }
-    let placed: usize = tasks.join_all().await.into_iter().sum();
-    assert!(placed <= commits.len(), "{placed} places for {} commits", commits.len());
-    assert_complete(&dynamo, &dynamo.views().await).await;
+    let seen = processes.join_all().await;
+    let views = dynamo.views().await;
+    for commit in &commits {
+        let place = views.place(commit).await.unwrap();
+        assert!(seen.iter().all(|seen| seen.get(&commit.id.to_string()).is_none_or(|it| *it == place)));
+    }
+    assert_complete(&dynamo, &views).await;
+    assert_places(&dynamo, &views).await;
 }
 
+/// Counts the transactions that a client sends.
+#[derive(Debug, Default)]
+struct Transactions(Arc<AtomicUsize>);
+
+impl Intercept for Transactions {
+    fn name(&self) -> &'static str {
+        "counted transactions"
+    }
+
+    fn read_before_transmit(
+        &self,
+        context: &BeforeTransmitInterceptorContextRef<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let target = context.request().headers().get("x-amz-target").unwrap_or_default();
+        if target.ends_with("TransactWriteItems") {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+/// Commits of one project that are projected at the same time share transactions: far fewer than there are commits.
 #[tokio::test]
-async fn a_position_is_returned_when_it_is_settled_and_readers_miss_nothing() {
+async fn commits_that_wait_together_share_a_transaction() {
+    let dynamo = TestDynamo::new();
+    dynamo.views().await;
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Transactions(Arc::clone(&requests));
+    let config = dynamo.client().config().to_builder().interceptor(counter).build();
+    let views = DynamoViews::new(Client::from_conf(config), TABLE, Arc::new(dynamo.log.clone()));
+    let mut commits = Vec::new();
+    for number in 0..100 {
+        let stream = video("acme", &format!("v{number}"));
+        let bodies = lifecycle(&project("acme"), &key_of("acme", &format!("v{number}")), 2, number);
+        commits.push(append(&dynamo.log, &stream, "c", start(), bodies).await);
+    }
+    let places = futures::future::join_all(commits.iter().map(|commit| views.place(commit))).await;
+    let mut places: Vec<u64> = places.into_iter().map(Result::unwrap).collect();
+    places.sort_unstable();
+    assert!(places.into_iter().eq(0..100));
+    // Usually six: one for the commit that comes first and does not wait, and five for the others.
+    let transactions = requests.load(Ordering::SeqCst);
+    assert!((5..=50).contains(&transactions), "{transactions} transactions");
+}
+
+/// A query may see a place and not the one before, which was written in the meantime.
+#[tokio::test]
+async fn a_page_ends_before_a_gap() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
-    let commits = history(&dynamo).await;
-    let (first, second) = (&commits[0], &commits[1]);
-    views.project(first, start()).await.unwrap();
-    let page = |after: Option<String>, now| {
-        let views = &views;
-        async move { views.page(&project("acme"), after.as_deref(), 10, now).await.unwrap() }
-    };
-    let early = page(None, start().plus(Duration::from_secs(4))).await;
-    assert_eq!((early.events.len(), early.next), (0, None));
-    let at = start().plus(Duration::from_secs(7));
-    let read = page(None, at).await;
-    assert_eq!(read.events, CloudEvent::all(first).collect::<Vec<_>>());
-    let again = page(read.next.clone(), at).await;
-    assert_eq!((again.events.len(), &again.next), (0, &read.next));
-    // Earlier than the cursor's place: the clock is wrong, or the reader got the cursor early.
-    let earlier = page(read.next.clone(), start()).await;
-    assert_eq!((earlier.events.len(), &earlier.next), (0, &read.next));
-    views.project(second, at).await.unwrap();
-    let later = page(read.next, at.plus(Duration::from_secs(7))).await;
-    assert_eq!(later.events, CloudEvent::all(second).collect::<Vec<_>>());
+    for commit in history(&dynamo).await {
+        views.place(&commit).await.unwrap();
+    }
+    let whole = views.page(&project("acme-2"), None, 100).await.unwrap();
+    let missing = stored::remove_feed_entry(&dynamo, "acme-2", 3).await;
+    let first = views.page(&project("acme-2"), None, 100).await.unwrap();
+    assert!(!first.events.is_empty() && whole.events.starts_with(&first.events));
+    let again = views.page(&project("acme-2"), first.next.as_deref(), 100).await.unwrap();
+    assert_eq!((again.events.len(), &again.next, again.more), (0, &first.next, false));
+    stored::put(&dynamo, missing).await;
+    let rest = views.page(&project("acme-2"), first.next.as_deref(), 100).await.unwrap();
+    assert_eq!([first.events, rest.events].concat(), whole.events);
 }
 
 #[tokio::test]
@@ -195,20 +272,20 @@ async fn a_cursor_of_another_feed_is_refused() {
     let dynamo = TestDynamo::new();
     let views = dynamo.views().await;
     for commit in history(&dynamo).await {
-        views.project(&commit, start()).await.unwrap();
+        views.place(&commit).await.unwrap();
     }
     let of = |owner| {
         let views = &views;
-        async move { views.page(&project(owner), None, 3, settled()).await.unwrap().next.unwrap() }
+        async move { views.page(&project(owner), None, 3).await.unwrap().next.unwrap() }
     };
     let own = of("acme").await;
     for cursor in
         [of("acme-2").await, String::new(), "0.0".to_owned(), own[1..].to_owned(), format!("{own}A")]
     {
-        let page = views.page(&project("acme"), Some(&cursor), 3, settled()).await;
+        let page = views.page(&project("acme"), Some(&cursor), 3).await;
         assert!(matches!(page, Err(ProjectFeedError::InvalidCursor)), "{cursor}: {page:?}");
     }
-    assert_eq!(views.page(&project("acme"), Some(&own), 3, settled()).await.unwrap().events.len(), 3);
+    assert_eq!(views.page(&project("acme"), Some(&own), 3).await.unwrap().events.len(), 3);
 }
 
 /// A log with one damaged stream.
@@ -253,7 +330,7 @@ async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
     let views = dynamo.views().await;
     let commits = history(&dynamo).await;
     for commit in &commits {
-        views.project(commit, start()).await.unwrap();
+        views.place(commit).await.unwrap();
     }
     let whole = whole_feed(&views, "acme", 10).await;
     let damaged = video("acme", "v1");
@@ -261,7 +338,7 @@ async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
     let views = DynamoViews::new(dynamo.client(), TABLE, Arc::new(log));
     let (mut seen, mut after): (Vec<CloudEvent>, Option<String>) = (Vec::new(), None);
     loop {
-        let page = views.page(&project("acme"), after.as_deref(), 3, settled()).await.unwrap();
+        let page = views.page(&project("acme"), after.as_deref(), 3).await.unwrap();
         if page.next == after {
             break;
         }
@@ -279,9 +356,10 @@ async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
     let after_it =
         append(&dynamo.log, &damaged, "next but one", start(), vec![ProjectCreated { name: None }.into()])
             .await;
-    let error = views.project(&after_it, start()).await.unwrap_err();
-    assert!(matches!(error, FeedWriteError::Before(_)) && !error.is_retryable(), "{error}");
-    assert!(views.project(&unfed, start()).await.unwrap(), "the commit itself needs no read");
+    let error = views.place(&after_it).await.unwrap_err();
+    assert!(matches!(error, PlaceError::Before(_)) && !error.is_retryable(), "{error}");
+    let read = views.place(&unfed).await;
+    assert!(read.is_ok(), "the commit itself needs no read: {read:?}");
 }
 
 #[tokio::test]
@@ -290,6 +368,6 @@ async fn a_commit_that_the_log_does_not_return_yet_is_retryable() {
     let views = dynamo.views().await;
     let elsewhere = TestDynamo::new();
     let commits = history(&elsewhere).await;
-    let error = views.project(&commits[2], start()).await.unwrap_err();
-    assert!(matches!(error, FeedWriteError::Unavailable(_)) && error.is_retryable(), "{error}");
+    let error = views.place(&commits[2]).await.unwrap_err();
+    assert!(matches!(error, PlaceError::Unavailable(_)) && error.is_retryable(), "{error}");
 }

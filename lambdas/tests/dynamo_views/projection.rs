@@ -73,7 +73,7 @@ pub(crate) fn ports<'a>(
     policy: &'a streamio_events::video::Policy,
     kv: &'a dyn KvNamespace,
 ) -> Ports<'a> {
-    Ports { log: &dynamo.log, policy, store: views, feed: views, tenants: views, kv, pending: views }
+    Ports { log: &dynamo.log, policy, store: views, places: views, tenants: views, kv, pending: views }
 }
 
 /// Asserts that every view is the fold of the log. Returns the records of the key-value store.
@@ -187,7 +187,7 @@ async fn a_lost_table_is_rebuilt_from_the_log() {
         assert!(
             !pending.is_empty() && pending.iter().all(|entry| entry.project_id == fixtures::project("acme"))
         );
-        rebuild::feeds(&dynamo.log, &views, parts, &start).await.unwrap();
+        rebuild::feeds(&dynamo.log, &views, parts).await.unwrap();
         assert_folded(&dynamo, &views).await;
     }
     let usage = stored::usage(&dynamo, "acme").await;

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use streamio_core::delivery::batch::{Batch, Record, RetryPolicy};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::{PendingId, PendingReplication, PendingReplications as _};
-use streamio_core::ports::project_feed::{FeedWriteError, FeedWriter};
+use streamio_core::ports::project_feed::{FeedPlaces, PlaceError};
 use streamio_core::views::directory::tenants_of;
 use streamio_core::views::projection::{self, project, project_batch};
 use streamio_core::views::replication::{LONGEST_WRITE, PendingReport, Ports, replicate, replicate_pending};
@@ -114,9 +114,9 @@ async fn records_that_the_edge_rejects_block_nothing_and_are_put_later() {
 struct ThrottledFeed;
 
 #[async_trait]
-impl FeedWriter for ThrottledFeed {
-    async fn project(&self, _: &Commit, _: Timestamp) -> Result<bool, FeedWriteError> {
-        Err(FeedWriteError::Unavailable("throttled".into()))
+impl FeedPlaces for ThrottledFeed {
+    async fn place(&self, _: &Commit) -> Result<u64, PlaceError> {
+        Err(PlaceError::Unavailable("throttled".into()))
     }
 }
 
@@ -131,7 +131,7 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
     replicate(ports(&dynamo, &views, &kv), &project_id, start()).await.unwrap();
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
-    let of_commit = projection::Ports { feed: &ThrottledFeed, ..of_commit(&dynamo, &views, &policy, &kv) };
+    let of_commit = projection::Ports { places: &ThrottledFeed, ..of_commit(&dynamo, &views, &policy, &kv) };
     assert!(project(of_commit, &commit, start()).await.unwrap_err().is_retryable());
     assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
 

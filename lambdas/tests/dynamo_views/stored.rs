@@ -58,6 +58,24 @@ pub(crate) async fn dead_letters(dynamo: &TestDynamo, function: &'static str) ->
     dead_letters
 }
 
+/// Removes the entry at `place` of a project's feed, and returns it.
+pub(crate) async fn remove_feed_entry(
+    dynamo: &TestDynamo,
+    project: &str,
+    place: usize,
+) -> HashMap<String, AttributeValue> {
+    let entry = items(dynamo, format!("feed#{project}")).await.swap_remove(place);
+    let key = ["pk", "sk"].map(|name| (name.to_owned(), entry[name].clone()));
+    let request = dynamo.client().delete_item().table_name(TABLE).set_key(Some(key.into()));
+    request.send().await.unwrap();
+    entry
+}
+
+/// Writes an item.
+pub(crate) async fn put(dynamo: &TestDynamo, item: HashMap<String, AttributeValue>) {
+    dynamo.client().put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+}
+
 async fn items(dynamo: &TestDynamo, pk: String) -> Vec<HashMap<String, AttributeValue>> {
     let query = dynamo.client().query().table_name(TABLE).key_condition_expression("pk = :pk");
     let query = query.expression_attribute_values(":pk", AttributeValue::S(pk)).consistent_read(true);

@@ -143,7 +143,7 @@ async fn handle(
                 log,
                 policy: &world.policy,
                 store: views,
-                feed: views,
+                places: views,
                 tenants: views,
                 kv,
                 pending: views,

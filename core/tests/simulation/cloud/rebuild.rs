@@ -32,6 +32,6 @@ async fn rebuild_all(invocation: Invocation) -> Result<(), RebuildError> {
     let Invocation { log, views, actor, world, .. } = &invocation;
     rebuild::videos(log, views, &world.policy, 2).await?;
     rebuild::tenants(log, views, views, 2, actor.now()).await?;
-    rebuild::feeds(log, views, 2, &|| actor.now()).await?;
+    rebuild::feeds(log, views, 2).await?;
     Ok(())
 }

@@ -3,15 +3,12 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use streamio_core::ports::project_feed::{
-    FeedPage, FeedWriteError, FeedWriter, ProjectFeed, ProjectFeedError,
-};
+use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, PlaceError, ProjectFeed, ProjectFeedError};
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::log::EventLog as _;
 use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
 use streamio_events::usage::UsageCounters;
 
 use super::{LogClient, ViewClient};
@@ -19,8 +16,10 @@ use super::{LogClient, ViewClient};
 /// All feeds.
 #[derive(Default)]
 pub(crate) struct Feeds {
-    /// The commits of each project: stream and version of the first event. The place in the list is the position.
+    /// The commits of each project: stream and version of the first event, in the order of their places.
     pub(crate) entries: BTreeMap<ProjectId, Vec<(StreamId, u64)>>,
+    /// The place of each commit: stream and version of the last event.
+    places: BTreeMap<(StreamId, u64), u64>,
     /// The version up to which each stream is in its feed.
     pub(crate) versions: BTreeMap<StreamId, u64>,
     /// Usage of each project.
@@ -28,59 +27,58 @@ pub(crate) struct Feeds {
 }
 
 /// What became of a commit.
-enum Added {
-    Now,
-    Before,
+enum Placed {
+    At(u64),
     MissingFrom(u64),
 }
 
 impl Feeds {
-    fn add(&mut self, commit: &Commit) -> Added {
-        let fed = self.versions.get(&commit.stream).copied().unwrap_or(0);
-        if fed >= commit.last() {
-            return Added::Before;
+    fn place(&mut self, commit: &Commit) -> Placed {
+        let key = (commit.stream.clone(), commit.last());
+        if let Some(place) = self.places.get(&key) {
+            return Placed::At(*place);
         }
-        if fed + 1 != commit.first {
-            return Added::MissingFrom(fed + 1);
+        let until = self.versions.get(&commit.stream).copied().unwrap_or(0);
+        if until + 1 != commit.first {
+            return Placed::MissingFrom(until + 1);
         }
         self.versions.insert(commit.stream.clone(), commit.last());
         let project_id = commit.stream.project_id();
-        self.entries.entry(project_id.clone()).or_default().push((commit.stream.clone(), commit.first));
+        let entries = self.entries.entry(project_id.clone()).or_default();
+        let place = entries.len() as u64;
+        entries.push((commit.stream.clone(), commit.first));
+        self.places.insert(key, place);
         *self.usage.entry(project_id.clone()).or_default() += UsageCounters::of(commit);
-        Added::Now
+        Placed::At(place)
     }
 }
 
 impl ViewClient {
-    async fn add(&self, commit: &Commit) -> Result<Added, FeedWriteError> {
-        self.reach().await.map_err(FeedWriteError::Unavailable)?;
-        let added = self.world.state().feeds.add(commit);
-        self.responds().await.map_err(FeedWriteError::Unavailable)?;
-        Ok(added)
+    async fn place_now(&self, commit: &Commit) -> Result<Placed, PlaceError> {
+        self.reach().await.map_err(PlaceError::Unavailable)?;
+        let placed = self.world.state().feeds.place(commit);
+        self.responds().await.map_err(PlaceError::Unavailable)?;
+        Ok(placed)
     }
 }
 
 #[async_trait]
-impl FeedWriter for ViewClient {
-    async fn project(&self, commit: &Commit, _: Timestamp) -> Result<bool, FeedWriteError> {
-        let mut from = match self.add(commit).await? {
-            Added::Now => return Ok(true),
-            Added::Before => return Ok(false),
-            Added::MissingFrom(from) => from,
+impl FeedPlaces for ViewClient {
+    async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
+        let mut from = match self.place_now(commit).await? {
+            Placed::At(place) => return Ok(place),
+            Placed::MissingFrom(from) => from,
         };
         let log = LogClient { world: self.world.clone(), actor: self.actor.clone(), is_worker: false };
         loop {
             let page = log.read(&commit.stream, from, 64).await?;
             for missing in &page.commits {
-                match self.add(missing).await? {
-                    Added::Now if missing.first == commit.first => return Ok(true),
-                    Added::Before if missing.first == commit.first => return Ok(false),
+                match self.place_now(missing).await? {
+                    Placed::At(place) if missing.first == commit.first => return Ok(place),
                     _ => {}
                 }
             }
-            from = page
-                .next
-                .ok_or_else(|| FeedWriteError::Unavailable("the commit is not in the log".into()))?;
+            from = page.next.ok_or_else(|| PlaceError::Unavailable("the commit is not in the log".into()))?;
         }
     }
 }
@@ -92,7 +90,6 @@ impl ProjectFeed for ViewClient {
         project_id: &ProjectId,
         after: Option<&str>,
         limit: usize,
-        _: Timestamp,
     ) -> Result<FeedPage, ProjectFeedError> {
         self.reach().await.map_err(ProjectFeedError::Unavailable)?;
         let state = self.world.state();

@@ -13,7 +13,7 @@ use streamio_events::log::Part;
 use streamio_events::usage::{DayUsage, Usage, UsageCounters, day_of};
 
 use super::DynamoViews;
-use super::item::{key, number, text};
+use super::item::{Item, key, number, text};
 
 /// How many items a project's day is spread over. Concurrent transactions on one item cancel one another, and one item takes
 /// only some hundred of them a second.
@@ -27,24 +27,30 @@ fn pk(project_id: &ProjectId) -> String {
 /// and removals, so that other commits do not write them.
 const TOTAL: &str = "total";
 
-/// Returns the updates that add the usage of `commit` to its day, and the bytes that it stores or removes to their sums.
-pub(super) fn usage_updates(table: &str, commit: &Commit) -> impl Iterator<Item = Update> {
-    let counters = UsageCounters::of(commit);
-    let UsageCounters { bytes_uploaded, bytes_removed, .. } = counters;
-    let stored = UsageCounters { bytes_uploaded, bytes_removed, ..UsageCounters::default() };
-    let of_day = add(table, commit, &day_of(commit).to_string(), &counters);
-    of_day.into_iter().chain(add(table, commit, TOTAL, &stored))
+/// Returns the updates that add the usage of `commits` to their days, and the bytes that they store or remove to their sums: one update for
+/// each item, at most two for each commit.
+pub(super) fn usage_updates<'a>(
+    table: &str,
+    commits: impl Iterator<Item = &'a Commit>,
+) -> impl Iterator<Item = Update> {
+    let mut sums: BTreeMap<(String, String), UsageCounters> = BTreeMap::new();
+    for commit in commits {
+        let counters = UsageCounters::of(commit);
+        let UsageCounters { bytes_uploaded, bytes_removed, .. } = counters;
+        let stored = UsageCounters { bytes_uploaded, bytes_removed, ..UsageCounters::default() };
+        let shard = Part::slot(&commit.stream) % SHARDS;
+        for (day, counters) in [(day_of(commit).to_string(), counters), (TOTAL.to_owned(), stored)] {
+            let item = (pk(commit.stream.project_id()), format!("{day}#{shard}"));
+            *sums.entry(item).or_default() += counters;
+        }
+    }
+    let sums = sums.into_iter().filter(|(_, counters)| !counters.is_zero());
+    sums.map(|((pk, sk), counters)| add(table, key(pk, sk), &counters))
 }
 
-/// Returns the update that adds `counters` to the items of `day`; `None` if they are zero.
-fn add(table: &str, commit: &Commit, day: &str, counters: &UsageCounters) -> Option<Update> {
-    if counters.is_zero() {
-        return None;
-    }
-    let shard = Part::slot(&commit.stream) % SHARDS;
-    let mut update = Update::builder()
-        .table_name(table)
-        .set_key(Some(key(pk(commit.stream.project_id()), format!("{day}#{shard}"))));
+/// Returns the update that adds `counters` to an item.
+fn add(table: &str, item: Item, counters: &UsageCounters) -> Update {
+    let mut update = Update::builder().table_name(table).set_key(Some(item));
     let mut adding = Vec::new();
     for (name, count) in counters.counters().filter(|(_, count)| *count > 0) {
         adding.push(format!("#{name} :{name}"));
@@ -53,7 +59,7 @@ fn add(table: &str, commit: &Commit, day: &str, counters: &UsageCounters) -> Opt
             .expression_attribute_values(format!(":{name}"), number(count));
     }
     let update = update.update_expression(format!("ADD {}", adding.join(", ")));
-    Some(update.build().expect("table, key and expression are set"))
+    update.build().expect("table, key and expression are set")
 }
 
 impl DynamoViews {

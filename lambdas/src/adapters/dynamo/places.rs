@@ -1,0 +1,320 @@
+//! The places of commits in their project's feed.
+//!
+//! The item `places#{project}` holds the next place. One transaction advances it, on the condition that nobody else did, and writes
+//! two items for each commit: at `feed#{project}` what has the place, and at `place#{stream}` which place the commit has. It also adds the
+//! usage that the commits count for. So the places of a project have no gap, each commit gets one place and is counted once, and commits of
+//! one stream are in the order of the stream, however often and from how many functions a place is asked for.
+//!
+//! Transactions of one project follow one another, and two at a time cancel each other. Therefore the commits of a project that
+//! wait for places in one process share a transaction ([`queue`](super::place_queue)). Between processes a cancelled transaction is
+//! repeated after a short random pause.
+//!
+//! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction counts twice: a project
+//! may have some 500 commits a second. Playback grants, the most frequent events, share commits.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
+use aws_sdk_dynamodb::types::{AttributeValue, Put, TransactWriteItem, Update};
+use backon::{BackoffBuilder as _, ExponentialBuilder};
+use streamio_core::ports::AdapterError;
+use streamio_core::ports::project_feed::{FeedPlaces, PlaceError};
+use streamio_events::commit::Commit;
+use streamio_events::id::ProjectId;
+use streamio_events::stream::StreamId;
+
+use super::DynamoViews;
+use super::item::{Item, ONLY_ITEM, key, number, number_of, text, text_of};
+use super::usage::usage_updates;
+
+/// How many commits get their places in one transaction at most. A transaction has at most 100 items: the next place, two for each
+/// commit, and at most two for the usage of each commit.
+pub(super) const MAX_COMMITS: usize = 24;
+
+/// How many earlier commits are read at a time.
+const PAGE: usize = 64;
+
+/// The attribute with the next place of a project.
+const NEXT: &str = "next";
+
+/// The attribute with the place of a commit. Not `place`, which is a key of an index.
+const FEED_PLACE: &str = "feed_place";
+
+pub(super) fn feed_pk(project_id: &ProjectId) -> String {
+    format!("feed#{project_id}")
+}
+
+/// The sort key of a place or of a version: numbers sort like their texts.
+pub(super) fn sortable(number: u64) -> String {
+    format!("{number:020}")
+}
+
+fn next_pk(project_id: &ProjectId) -> String {
+    format!("places#{project_id}")
+}
+
+fn place_pk(stream: &StreamId) -> String {
+    format!("place#{stream}")
+}
+
+/// The key of the item with the place of the commit of `stream` whose last event has the version `last`.
+fn place_key(stream: &StreamId, last: u64) -> (String, String) {
+    (place_pk(stream), sortable(last))
+}
+
+/// What became of a commit that asked for its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Placed {
+    /// It has this place.
+    At(u64),
+    /// The stream's commits from this version on must get their places before it.
+    After {
+        /// The first version without a place.
+        from: u64,
+    },
+}
+
+/// The pauses between attempts to give places that another process prevented: some seconds in total.
+fn pauses() -> impl Iterator<Item = Duration> {
+    ExponentialBuilder::default()
+        .with_min_delay(Duration::from_millis(5))
+        .with_max_delay(Duration::from_millis(500))
+        .with_max_times(20)
+        .with_jitter()
+        .build()
+}
+
+/// Why places were not given.
+enum WriteFailure {
+    /// Another transaction was faster, or is in progress.
+    Overtaken(AdapterError),
+    /// The store is unavailable; the places may have been given.
+    Failed(AdapterError),
+}
+
+/// What the table knows about some commits of a project.
+struct Known {
+    /// The next place of the project.
+    next: u64,
+    /// The places of those commits, and of the commits before them, that have one.
+    places: HashMap<(String, String), u64>,
+}
+
+impl Known {
+    fn place_of(&self, stream: &StreamId, last: u64) -> Option<u64> {
+        self.places.get(&place_key(stream, last)).copied()
+    }
+}
+
+/// The commits of `commits` that get places now, in order: those that have none and whose predecessor has one, or gets one here.
+fn ready<'a>(commits: &[&'a Commit], known: &Known) -> Vec<&'a Commit> {
+    let mut in_order = commits.to_vec();
+    in_order.sort_by_key(|commit| commit.first);
+    let mut given = HashSet::new();
+    let mut ready = Vec::new();
+    for commit in in_order {
+        let before = commit.first - 1;
+        let has_before = before == 0
+            || known.place_of(&commit.stream, before).is_some()
+            || given.contains(&(&commit.stream, before));
+        let has_place = known.place_of(&commit.stream, commit.last()).is_some();
+        if has_before && !has_place && given.insert((&commit.stream, commit.last())) {
+            ready.push(commit);
+        }
+    }
+    ready
+}
+
+impl DynamoViews {
+    /// See [`FeedPlaces::place`].
+    pub async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
+        if let Some(place) = self.stored_place(commit).await.map_err(PlaceError::Unavailable)? {
+            return Ok(place);
+        }
+        let mut next = match self.queued_place(commit).await? {
+            Placed::At(place) => return Ok(place),
+            Placed::After { from } => Some(from),
+        };
+        while let Some(version) = next {
+            let page = self.log.read(&commit.stream, version, PAGE).await?;
+            for missing in page.commits.iter().take_while(|missing| missing.first <= commit.first) {
+                match self.queued_place(missing).await? {
+                    Placed::At(place) if missing.first == commit.first => return Ok(place),
+                    Placed::At(_) => {}
+                    Placed::After { from } => {
+                        let missing = format!("the log has no commit of {} from {from} on", commit.stream);
+                        return Err(PlaceError::Unavailable(missing.into()));
+                    }
+                }
+            }
+            next = page.next.filter(|next| *next <= commit.first);
+        }
+        let missing = format!("the log does not have the commit {} of {} yet", commit.first, commit.stream);
+        Err(PlaceError::Unavailable(missing.into()))
+    }
+
+    async fn stored_place(&self, commit: &Commit) -> Result<Option<u64>, AdapterError> {
+        let (pk, sk) = place_key(&commit.stream, commit.last());
+        let request = self.client.get_item().table_name(&*self.table).set_key(Some(key(pk, sk)));
+        let item = request.consistent_read(true).send().await?.item;
+        Ok(item.map(|item| number_of(&item, FEED_PLACE)).transpose()?)
+    }
+
+    /// Gives places to `commits`, at most [`MAX_COMMITS`] of one project, that have none and whose predecessors have one. Returns what
+    /// became of each.
+    pub(super) async fn give_places(
+        &self,
+        project_id: &ProjectId,
+        commits: &[&Commit],
+    ) -> Result<Vec<Placed>, AdapterError> {
+        let mut pauses = pauses();
+        loop {
+            let mut known = self.known(project_id, commits).await?;
+            let ready = ready(commits, &known);
+            if !ready.is_empty() {
+                match self.write_places(project_id, &ready, known.next).await {
+                    Ok(()) => {
+                        let given = ready.iter().zip(known.next..);
+                        let given =
+                            given.map(|(commit, place)| (place_key(&commit.stream, commit.last()), place));
+                        known.places.extend(given);
+                    }
+                    Err(WriteFailure::Overtaken(error)) => {
+                        tokio::time::sleep(pauses.next().ok_or(error)?).await;
+                        continue;
+                    }
+                    Err(WriteFailure::Failed(error)) => return Err(error),
+                }
+            }
+            if let Some(placed) = self.placed(commits, &known).await? {
+                return Ok(placed);
+            }
+        }
+    }
+
+    /// What became of each commit; `None` if one got its place after `known` was read.
+    async fn placed(&self, commits: &[&Commit], known: &Known) -> Result<Option<Vec<Placed>>, AdapterError> {
+        let mut placed = Vec::new();
+        for commit in commits {
+            placed.push(match known.place_of(&commit.stream, commit.last()) {
+                Some(place) => Placed::At(place),
+                None => match self.placed_until(&commit.stream).await? {
+                    until if until >= commit.last() => return Ok(None),
+                    until => Placed::After { from: until + 1 },
+                },
+            });
+        }
+        Ok(Some(placed))
+    }
+
+    async fn known(&self, project_id: &ProjectId, commits: &[&Commit]) -> Result<Known, AdapterError> {
+        let next_key = (next_pk(project_id), ONLY_ITEM.to_owned());
+        let mut keys = HashSet::from([next_key.clone()]);
+        for commit in commits {
+            keys.insert(place_key(&commit.stream, commit.last()));
+            if commit.first > 1 {
+                keys.insert(place_key(&commit.stream, commit.first - 1));
+            }
+        }
+        let (mut next, mut places) = (0, HashMap::new());
+        for item in self.items_at(keys).await? {
+            let at = (text_of(&item, "pk")?.to_owned(), text_of(&item, "sk")?.to_owned());
+            if at == next_key {
+                next = number_of(&item, NEXT)?;
+            } else {
+                places.insert(at, number_of(&item, FEED_PLACE)?);
+            }
+        }
+        Ok(Known { next, places })
+    }
+
+    /// The version up to which the commits of `stream` have places.
+    async fn placed_until(&self, stream: &StreamId) -> Result<u64, AdapterError> {
+        let query = self.client.query().table_name(&*self.table).key_condition_expression("pk = :pk");
+        let query = query.expression_attribute_values(":pk", text(place_pk(stream)));
+        let last = query.scan_index_forward(false).limit(1).consistent_read(true).send().await?;
+        let last = last.items.unwrap_or_default().into_iter().next();
+        Ok(last.map(|item| number_of(&item, "last")).transpose()?.unwrap_or(0))
+    }
+
+    async fn write_places(
+        &self,
+        project_id: &ProjectId,
+        commits: &[&Commit],
+        next: u64,
+    ) -> Result<(), WriteFailure> {
+        let advance = self.advance(project_id, next, next + commits.len() as u64);
+        let mut items = vec![TransactWriteItem::builder().update(advance).build()];
+        for (commit, place) in commits.iter().zip(next..) {
+            let [entry, of_commit] = self.items_of(commit, place);
+            items.push(TransactWriteItem::builder().put(entry).build());
+            items.push(TransactWriteItem::builder().put(of_commit).build());
+        }
+        let usage = usage_updates(&self.table, commits.iter().copied());
+        items.extend(usage.map(|update| TransactWriteItem::builder().update(update).build()));
+        let request = self.client.transact_write_items().set_transact_items(Some(items));
+        let Err(error) = request.send().await else { return Ok(()) };
+        let error = error.into_service_error();
+        if is_overtaken(&error) {
+            Err(WriteFailure::Overtaken(error.into()))
+        } else {
+            Err(WriteFailure::Failed(error.into()))
+        }
+    }
+
+    /// Advances the project's next place, on the condition that it is `next`.
+    fn advance(&self, project_id: &ProjectId, next: u64, after: u64) -> Update {
+        let update = Update::builder()
+            .table_name(&*self.table)
+            .set_key(Some(key(next_pk(project_id), ONLY_ITEM)))
+            .update_expression("SET #next = :after")
+            .expression_attribute_names("#next", NEXT)
+            .expression_attribute_values(":after", number(after));
+        let update = if next == 0 {
+            update.condition_expression("attribute_not_exists(pk)")
+        } else {
+            update.condition_expression("#next = :next").expression_attribute_values(":next", number(next))
+        };
+        update.build().expect("table, key and expression are set")
+    }
+
+    /// The item of the feed, and the item of the commit.
+    fn items_of(&self, commit: &Commit, place: u64) -> [Put; 2] {
+        let entry = key(feed_pk(commit.stream.project_id()), sortable(place));
+        let attributes = [
+            ("stream", text(commit.stream.to_string())),
+            ("first", number(commit.first)),
+            ("events", number(commit.last() + 1 - commit.first)),
+        ];
+        let (pk, sk) = place_key(&commit.stream, commit.last());
+        let of_commit = [("last", number(commit.last())), (FEED_PLACE, number(place))];
+        [self.new_item(entry, attributes), self.new_item(key(pk, sk), of_commit)]
+    }
+
+    fn new_item<const N: usize>(&self, key: Item, attributes: [(&str, AttributeValue); N]) -> Put {
+        let mut item = key;
+        item.extend(attributes.map(|(name, value)| (name.to_owned(), value)));
+        let put = Put::builder().table_name(&*self.table).set_item(Some(item));
+        put.condition_expression("attribute_not_exists(pk)").build().expect("table and item are set")
+    }
+}
+
+/// Whether the transaction may succeed after what it depends on was read again.
+fn is_overtaken(error: &TransactWriteItemsError) -> bool {
+    match error {
+        TransactWriteItemsError::TransactionCanceledException(cancelled) => {
+            let codes = cancelled.cancellation_reasons().iter().filter_map(|reason| reason.code());
+            codes.into_iter().all(|code| code != "ValidationError")
+        }
+        other => other.is_transaction_in_progress_exception(),
+    }
+}
+
+#[async_trait]
+impl FeedPlaces for DynamoViews {
+    async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
+        DynamoViews::place(self, commit).await
+    }
+}
