@@ -23,7 +23,6 @@ use streamio_events::home::{EndpointWithSecret, Home as _, HomeError, WebhookCal
 use streamio_events::id::{CommitId, ProjectId, WebhookId};
 use streamio_events::log::EventLog;
 use streamio_events::memory::MemoryLog;
-use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
@@ -112,13 +111,7 @@ struct Unused;
 
 #[async_trait]
 impl ProjectFeed for Unused {
-    async fn page(
-        &self,
-        _: &ProjectId,
-        _: Option<&str>,
-        _: usize,
-        _: Timestamp,
-    ) -> Result<FeedPage, ProjectFeedError> {
+    async fn page(&self, _: &ProjectId, _: Option<&str>, _: usize) -> Result<FeedPage, ProjectFeedError> {
         Err(ProjectFeedError::Unavailable("not used".into()))
     }
 }
@@ -161,12 +154,12 @@ impl Harness {
             feed: Arc::new(Unused),
             tenants: Arc::new(Unused),
             usage: Arc::new(CountedUsage(region.log.clone())),
-            webhooks: Some(WebhookPorts {
+            webhooks: WebhookPorts {
                 endpoints: Arc::clone(&endpoints),
                 deliveries: Arc::new(deliveries.clone()),
                 keys: WebhookKeys::new(&SECRET).unwrap(),
                 urls: Rules::default(),
-            }),
+            },
             policy: region.policy.clone(),
             clock: {
                 let clock = Arc::clone(&clock);
@@ -290,10 +283,10 @@ impl Harness {
         let ports =
             scheduling::Ports { log: &self.region.log, endpoints: &self.endpoints, places: &self.places };
         schedule_messages(ports, self.now(), &commit.stream, &[commit]).await.unwrap();
-        if let StreamId::Delivery(project_id, webhook_id, message_id) = &commit.stream {
+        if let Some(key) = DeliveryKey::of_stream(&commit.stream) {
             let store = &self.deliveries;
-            view::refresh(&self.region.log, store, project_id, webhook_id, message_id).await.unwrap();
-            view::add_attempts(store, project_id, webhook_id, &[commit]).await.unwrap();
+            view::refresh(&self.region.log, store, &key, commit.last()).await.unwrap();
+            view::add_attempts(store, &key.project_id, &key.webhook_id, &[commit]).await.unwrap();
         }
     }
 

@@ -4,14 +4,24 @@ use std::collections::BTreeSet;
 
 use futures::future::join_all;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
+use streamio_core::views::projection::project as project_commit;
+use streamio_core::views::rebuild;
+use streamio_events::commit::Commit;
 use streamio_events::home::DeliveryFilter;
 use streamio_events::id::{MessageId, WebhookId};
+use streamio_events::log::EventLogExt as _;
+use streamio_events::memory::MemoryLog;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::delivery::{Attempt, DeliveryError, Scheduled};
+use streamio_events::webhook::delivery::decide::{attempted, schedule};
+use streamio_events::webhook::delivery::{Attempt, DeliveryError, Scheduled, append, load};
+use streamio_events::webhook::exchange::{Answer, Exchange, ExchangeResult};
 use streamio_events::webhook::status::EndpointHealth;
-use streamio_events::webhook::{Delivery, DeliveryState, MessageType, ScheduleCause};
+use streamio_events::webhook::{Delivery, DeliveryState, Message, MessageType, ScheduleCause};
+use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{project, start};
+use crate::fixtures::{policy, project, start};
+use crate::memory::MemoryKv;
+use crate::projection::ports;
 use crate::test_dynamo::{TABLE, TestDynamo};
 
 mod contract {
@@ -157,4 +167,74 @@ async fn a_row_in_another_form_is_replaced_by_one_of_the_same_version() {
     assert_eq!(views.delivery(&DeliveryKey::of(&one)).await.unwrap(), None);
     assert!(views.put_delivery(&one).await.unwrap());
     assert_eq!(views.delivery(&DeliveryKey::of(&one)).await.unwrap(), Some(one));
+}
+
+/// Appends the commits of some deliveries to two endpoints: of each message two attempts, of which the first fails.
+async fn history(log: &MemoryLog) -> Vec<Commit> {
+    let mut commits = Vec::new();
+    for number in 0..8_u32 {
+        let message = Message {
+            id: MessageId::derived_from(&[&number.to_string()]),
+            message_type: MessageType::VideoReady,
+            video_id: None,
+            video_version: None,
+            body: "{}".to_owned(),
+        };
+        let webhook_id = endpoint(number as usize % 2);
+        let mut delivery = Delivery::new(project("acme"), webhook_id.clone(), message.id.clone());
+        let at = |second: usize| seconds(10 * number as usize + second);
+        let exchange = |status| Exchange {
+            duration_milliseconds: 1,
+            result: ExchangeResult::Answer(Answer::new(status, None, b"answer")),
+        };
+        let first = schedule(&message, &webhook_id, ScheduleCause::Event, at(0), at(0));
+        append(log, &mut delivery, first).await.unwrap();
+        let failed = attempted(&delivery, exchange(500), at(1));
+        append(log, &mut delivery, failed).await.unwrap();
+        // The last message of one endpoint is still to be attempted.
+        if number != 7 {
+            let delivered = attempted(&delivery, exchange(200), at(2));
+            append(log, &mut delivery, delivered).await.unwrap();
+        }
+        commits.extend(log.read_to_end(&delivery.stream(), 1).await.unwrap());
+    }
+    commits
+}
+
+async fn assert_folded(dynamo: &TestDynamo, views: &DynamoViews, commits: &[Commit]) {
+    for commit in commits {
+        let key = DeliveryKey::of_stream(&commit.stream).unwrap();
+        let mut folded = load(&dynamo.log, &key.project_id, &key.webhook_id, &key.message_id).await.unwrap();
+        folded.scheduled.as_mut().unwrap().body.clear();
+        assert_eq!(views.delivery(&key).await.unwrap(), Some(folded));
+    }
+    let due = views.due_deliveries(seconds(100_000), 9, 9).await.unwrap();
+    assert_eq!(due.len(), 1);
+    let health = views.health(&project("acme"), &endpoint(0)).await.unwrap();
+    assert_eq!(health, EndpointHealth { succeeded_at: Some(seconds(62)), ..EndpointHealth::default() });
+    let health = views.health(&project("acme"), &endpoint(1)).await.unwrap();
+    assert_eq!((health.succeeded_at, health.failing_since), (Some(seconds(52)), Some(seconds(71))));
+}
+
+#[tokio::test]
+async fn deliveries_are_the_fold_of_the_log_after_any_order_of_commits_and_after_a_rebuild() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let commits = history(&dynamo.log).await;
+    let mut projected = [commits.clone(), commits.clone()].concat();
+    fastrand::Rng::with_seed(1).shuffle(&mut projected);
+    let (kv, policy) = (MemoryKv::default(), policy());
+    for commit in &projected {
+        project_commit(ports(&dynamo, &views, &policy, &kv), commit, start()).await.unwrap();
+    }
+    assert_folded(&dynamo, &views, &commits).await;
+
+    let mut empty = TestDynamo::new();
+    empty.log = dynamo.log.clone();
+    let rebuilt = empty.views().await;
+    for parts in [3, 1] {
+        let report = rebuild::deliveries(&dynamo.log, &rebuilt, parts).await.unwrap();
+        assert_eq!((report.commits, report.unreadable.len()), (commits.len() as u64, 0));
+        assert_folded(&empty, &rebuilt, &commits).await;
+    }
 }

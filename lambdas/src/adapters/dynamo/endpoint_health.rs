@@ -15,7 +15,7 @@ use streamio_events::webhook::status::EndpointHealth;
 
 use super::DynamoViews;
 use super::item::{Item, ONLY_ITEM, key, text, text_of};
-use super::rows::pauses;
+use crate::adapters::pauses::pauses;
 
 /// The attribute with the time of the last success.
 const SUCCEEDED: &str = "succeeded_at";
