@@ -4,3 +4,4 @@ pub(super) mod acknowledged;
 pub(super) mod directory;
 pub(super) mod feed;
 pub(super) mod history;
+pub(super) mod webhooks;

@@ -24,6 +24,9 @@ pub(super) struct Figures {
     pub(super) ready: usize,
     pub(super) interrupted: usize,
     pub(super) events: usize,
+    /// The webhooks that arrived, and how often one arrived again.
+    pub(super) messages: usize,
+    pub(super) repetitions: u32,
     pub(super) took: Duration,
 }
 
@@ -51,6 +54,11 @@ impl fmt::Display for Figures {
             "  {} acknowledged calls: {grants} upload URLs, {uploads} uploads ({in_parts} in parts), {updates} changes of metadata, \
              {deletions} deletions, {playbacks} playback grants, {reads} reads; {repeated} repeated after a kill",
             self.counts.acknowledged()
+        )?;
+        writeln!(
+            formatter,
+            "  {} webhooks arrived, and {} times one of them again",
+            self.messages, self.repetitions
         )?;
         write!(
             formatter,

@@ -9,17 +9,21 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use fastrand::Rng;
+use minreq::Method;
+use serde_json::json;
 
 use super::check::acknowledged::Running;
 use super::check::directory;
 use super::check::feed::Feed;
 use super::check::history;
+use super::check::webhooks;
 use super::client::{Client, Limits, create_project};
 use super::disk::Loss;
 use super::figures::Figures;
 use super::file;
 use super::medium::Medium;
 use super::processes;
+use super::receiver::Receiver;
 use super::record::Video;
 use super::stage::{Moment, Stage};
 use super::storage::Storage;
@@ -27,8 +31,8 @@ use crate::platform::api::Api;
 use crate::platform::program::{Addresses, Places, Platform};
 use crate::process::{self, check_interrupted};
 
-/// Options of the platform: few workers, so that attempts wait for one.
-const OPTIONS: [&str; 2] = ["--concurrency", "2"];
+/// Options of the platform: few workers, so that attempts wait for one, and webhooks to this machine.
+const OPTIONS: [&str; 3] = ["--concurrency", "2", "--webhook-loopback"];
 /// The clients that make calls at the same time.
 const CLIENTS: usize = 3;
 /// The uploads of a cycle, each of which starts a worker.
@@ -53,6 +57,7 @@ pub(super) struct Run {
     rng: Rng,
     clip: Arc<Vec<u8>>,
     clients: Vec<Client>,
+    receiver: Receiver,
     key: String,
     feed: Feed,
     /// The time that the latest complete start took.
@@ -69,9 +74,12 @@ impl Run {
         let clip = Arc::new(file::make_clip(work)?);
         let started = Instant::now();
         let mut platform = Platform::start(&places, &OPTIONS)?;
-        platform.ready()?;
+        let addresses = platform.ready()?;
         let start_time = started.elapsed();
         let key = create_project(&places)?;
+        let receiver = Receiver::start()?;
+        let api = Api { url: addresses.api, key: key.clone() };
+        register(&api, &receiver)?;
         platform.kill()?;
         processes::wait_until_none_uses(&places.data)?;
         medium.lose_power(Loss::All, &mut rng)?;
@@ -79,7 +87,7 @@ impl Run {
             .map(|number| Client::new(format!("c{number}"), rng.fork(), Arc::clone(&clip)))
             .collect();
         let (feed, figures) = (Feed::default(), Figures::default());
-        Ok(Self { places, medium, rng, clip, clients, key, feed, start_time, figures, checked: 0 })
+        Ok(Self { places, medium, rng, clip, clients, receiver, key, feed, start_time, figures, checked: 0 })
     }
 
     /// Runs the cycles, and checks everything at the end. Calls `progress` with the figures after each kill.
@@ -230,6 +238,9 @@ impl Run {
         if !faults.is_empty() {
             bail!("{} faults in the events:\n{}", faults.len(), faults.join("\n"));
         }
+        if at_rest {
+            webhooks::arrive(&api, &self.feed.events, &self.receiver)?;
+        }
         platform.stop()?;
         processes::wait_until_none_uses(&self.places.data)?;
         directory::check_with_commands(&self.places, true)?;
@@ -239,6 +250,9 @@ impl Run {
         self.figures.events = self.feed.events.len();
         let interrupted = self.feed.events.iter().filter(|event| event.kind == "processing.interrupted");
         self.figures.interrupted = interrupted.count();
+        let messages = self.receiver.messages()?;
+        self.figures.messages = messages.len();
+        self.figures.repetitions = messages.values().map(|message| message.times - 1).sum();
         Ok(())
     }
 
@@ -253,6 +267,13 @@ impl Run {
         command.arg("-a").arg(&self.places.data).arg(target);
         process::run(command)
     }
+}
+
+/// Registers the receiver for all messages.
+fn register(api: &Api, receiver: &Receiver) -> Result<()> {
+    let endpoint = json!({ "url": receiver.url });
+    api.call(Method::Post, "/webhooks", Some(&endpoint), "register")?;
+    Ok(())
 }
 
 /// Waits for a moment under load. Returns whether it came in time.

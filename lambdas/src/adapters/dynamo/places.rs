@@ -130,9 +130,6 @@ fn ready<'a>(commits: &[&'a Commit], known: &Known) -> Vec<&'a Commit> {
 impl DynamoViews {
     /// See [`FeedPlaces::place`].
     pub async fn place(&self, commit: &Commit) -> Result<u64, PlaceError> {
-        if let Some(place) = self.stored_place(commit).await.map_err(PlaceError::Unavailable)? {
-            return Ok(place);
-        }
         let mut next = match self.queued_place(commit).await? {
             Placed::At(place) => return Ok(place),
             Placed::After { from } => Some(from),
@@ -153,13 +150,6 @@ impl DynamoViews {
         }
         let missing = format!("the log does not have the commit {} of {} yet", commit.first, commit.stream);
         Err(PlaceError::Unavailable(missing.into()))
-    }
-
-    async fn stored_place(&self, commit: &Commit) -> Result<Option<u64>, AdapterError> {
-        let (pk, sk) = place_key(&commit.stream, commit.last());
-        let request = self.client.get_item().table_name(&*self.table).set_key(Some(key(pk, sk)));
-        let item = request.consistent_read(true).send().await?.item;
-        Ok(item.map(|item| number_of(&item, FEED_PLACE)).transpose()?)
     }
 
     /// Gives places to `commits`, at most [`MAX_COMMITS`] of one project, that have none and whose predecessors have one. Returns what
