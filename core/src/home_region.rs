@@ -53,8 +53,8 @@ pub struct HomePorts {
     pub tenants: Arc<dyn TenantStore>,
     /// What projects used.
     pub usage: Arc<dyn UsageStore>,
-    /// Webhooks; `None` where the platform has none.
-    pub webhooks: Option<WebhookPorts>,
+    /// Webhooks.
+    pub webhooks: WebhookPorts,
     /// The deployment's retry and timeout policy.
     pub policy: Policy,
     /// Returns the time at which facts and decisions are recorded.
@@ -228,12 +228,8 @@ impl Home for HomeRegion {
         project_id: &ProjectId,
         call: &WebhookCall,
     ) -> Result<WebhookOutcome, HomeError> {
-        let Some(ports) = &self.ports.webhooks else {
-            let text = "This deployment has no webhooks yet; read the events with GET /events.".to_owned();
-            return Err(HomeError::Conflict { text });
-        };
-        let now = self.ports.clock.now();
-        webhooks::Webhooks { log: self.log(), ports, project_id, now }.serve(call).await
+        let HomePorts { webhooks: ports, clock, .. } = &self.ports;
+        webhooks::Webhooks { log: self.log(), ports, project_id, now: clock.now() }.serve(call).await
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {

@@ -2,7 +2,7 @@
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications, webhook sender |
+//! | [`ports`] | the traits that adapters implement: object store, task launcher, view store, tenant store, project feed, dead letters, KV namespace, pending replications, webhook sender, queue of deliveries |
 //! | [`uploads`] | turns S3 event notifications into `upload.completed` and `upload.rejected` |
 //! | [`fold_cache`] | the projects' settings, keys and webhook endpoints, folded once and kept up to date |
 //! | [`intake`] | moves facts (grants, progress) from a queue or stream into the log, each once |

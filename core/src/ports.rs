@@ -3,6 +3,7 @@
 use streamio_events::timestamp::Timestamp;
 
 pub mod dead_letters;
+pub mod delivery_queue;
 pub mod delivery_store;
 pub mod encode_slots;
 pub mod feed_hashes;

@@ -5,6 +5,8 @@
 //! | [`scheduling`] | records which messages are to be sent, when the log has changed |
 //! | [`replaying`] | schedules messages again that a tenant asked for |
 //! | [`messages`] | which messages follow from commits |
+//! | [`queueing`] | queues what is due, where a queue starts the processes that deliver |
+//! | [`attempts`] | which attempts of a process are made next: projects in turn, and limits for each endpoint |
 //! | [`delivering`] | makes the attempts that are due, and records how they ended |
 //! | `http_sender` | sends requests over HTTPS (feature `http-sender`) |
 //! | [`keys`] | the keys with which messages are signed |
@@ -18,11 +20,13 @@
 //! an attempt whose end could not be recorded is made again, with the same id and the same bytes. So no message is lost, and some arrive
 //! twice.
 
+pub mod attempts;
 pub mod delivering;
 #[cfg(feature = "http-sender")]
 pub mod http_sender;
 pub mod keys;
 pub mod messages;
+pub mod queueing;
 pub mod replaying;
 pub mod scheduling;
 pub mod view;

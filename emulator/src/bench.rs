@@ -156,9 +156,12 @@ fn variables(dynamo: &str) -> Vec<(String, String)> {
         ("STREAMIO_KV_API_TOKEN", "token"),
         ("STREAMIO_KV_ENDPOINT", UNUSED_ENDPOINT),
         ("STREAMIO_S3_PATH_STYLE", "1"),
+        ("STREAMIO_WEBHOOK_QUEUE_URL", "https://sqs.us-east-1.amazonaws.com/111122223333/webhooks"),
+        ("STREAMIO_WEBHOOK_SECRET", "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f"),
         ("AWS_ENDPOINT_URL_DYNAMODB", dynamo),
         ("AWS_ENDPOINT_URL_ECS", UNUSED_ENDPOINT),
         ("AWS_ENDPOINT_URL_S3", UNUSED_ENDPOINT),
+        ("AWS_ENDPOINT_URL_SQS", UNUSED_ENDPOINT),
     ];
     variables.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec()
 }

@@ -6,11 +6,12 @@
 //! client ── S3 ── EventBridge ── uploads ──────────────┤
 //!                                                      ├── DynamoDB (ledger) ── its stream ──┬── react ── ECS ── worker
 //! ECS ── EventBridge ── tasks ─────────────────────────┤                                     └── views ── DynamoDB (views), KV
-//! schedule ── sweep (also to ECS and KV) ───────────────┤
+//! schedule ── sweep (also to ECS, SQS and KV) ──────────┤
+//! react ── SQS ── webhooks ── tenant's endpoint ────────┤
 //! worker ──────────────────────────────────────────────┘      player ── CDN ── S3
 //! ```
 //!
-//! Tests inject faults: proxies in front of DynamoDB, Kinesis and ECS fail calls, event channels between S3 or ECS and
+//! Tests inject faults: proxies in front of DynamoDB, Kinesis, ECS and SQS fail calls, event channels between S3 or ECS and
 //! EventBridge drop, hold and duplicate events, and the Lambda service crashes functions. Event source mappings read their
 //! streams directly.
 
@@ -42,7 +43,9 @@ pub use self::config::{CloudConfig, Journal};
 use self::folder::Folder;
 use self::keys::Keys;
 pub use self::mappings::Mappings;
-pub use self::names::{FACTS_STREAM, LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE};
+pub use self::names::{
+    FACTS_STREAM, LEDGER_TABLE, PROCESSED_BUCKET, RAW_BUCKET, VIEWS_TABLE, WEBHOOKS_QUEUE,
+};
 pub use self::operator::NewKey;
 use crate::arn::{ACCOUNT, REGION};
 use crate::cdn::Cdn;
@@ -55,7 +58,12 @@ use crate::kv::{Kv, KvConfig};
 use crate::lambda::{self, AsyncConfig, Invoke, ServiceConfig};
 use crate::request_id::random_hex;
 use crate::s3::{S3, S3Config};
+use crate::sqs::{QueueConfig, Sqs};
 use crate::worker_edge::{WorkerEdge, WorkerEdgeConfig};
+
+/// How long a received message of the queue is invisible. In the real service it is at least the timeout of the function; here it is longer
+/// than an attempt to a receiver on this machine takes, so that tests do not wait for minutes.
+const VISIBILITY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running cloud. [`Cloud::stop`] stops it in order. When it is dropped or this process is killed, all of its processes
 /// end within seconds.
@@ -71,6 +79,8 @@ pub struct Cloud {
     ecs: Ecs,
     ecs_events: EventChannel,
     ecs_proxy: FaultProxy,
+    sqs: Sqs,
+    sqs_proxy: FaultProxy,
     s3: S3,
     s3_events: EventChannel,
     cdn: Cdn,
@@ -117,12 +127,23 @@ impl Cloud {
         };
         let kv = Kv::start(kv_config.clone(), tenants).await?;
 
+        let sqs = Sqs::start(QueueConfig {
+            name: WEBHOOKS_QUEUE.to_owned(),
+            visibility_timeout: VISIBILITY_TIMEOUT,
+            max_receive_count: 5,
+        })
+        .await?;
+        let sqs_proxy = FaultProxy::start(Service::Sqs, sqs.endpoint()).await?;
+        let queue_url = sqs.queue_url();
+
         let (ecs_events, ecs_receiver) = EventChannel::new();
         let endpoints = functions::Endpoints {
             dynamo: dynamo_proxy.endpoint(),
             kinesis: kinesis_proxy.endpoint(),
             s3: s3.endpoint(),
             kv: kv.endpoint(),
+            sqs: sqs_proxy.endpoint(),
+            queue: &queue_url,
         };
         let definition = functions::worker_definition(&config, &endpoints, &keys.role, &scratch);
         let ecs = Ecs::start(EcsConfig {
@@ -142,7 +163,11 @@ impl Cloud {
             secret_access_key: keys.role.secret.clone(),
             ..ServiceConfig::default()
         });
-        for function in functions::all(&config, &endpoints, ecs_proxy.endpoint(), &kv_config, &scratch) {
+        let webhook_secret = random_hex::<32>();
+        let ecs_endpoint = ecs_proxy.endpoint();
+        for function in
+            functions::all(&config, &endpoints, ecs_endpoint, &kv_config, &webhook_secret, &scratch)
+        {
             functions.register(function);
         }
         let invoke: Arc<dyn Invoke> = Arc::new(functions.clone());
@@ -152,7 +177,7 @@ impl Cloud {
         bus.add_rule(Rule::new("tasks", "aws.ecs", &["ECS Task State Change"], "tasks"));
         bus.schedule("sweep", config.sweep_every, "sweep");
         let forwarders = [forward(s3_receiver, bus.clone()), forward(ecs_receiver, bus.clone())];
-        let mappings = Mappings::start(&dynamo, &kinesis, &ledger_stream, &invoke).await?;
+        let mappings = Mappings::start(&dynamo, &kinesis, &ledger_stream, &sqs, &invoke).await?;
 
         let home = FunctionUrl::start(
             FunctionUrlConfig {
@@ -198,6 +223,8 @@ impl Cloud {
             ecs,
             ecs_events,
             ecs_proxy,
+            sqs,
+            sqs_proxy,
             s3,
             s3_events,
             cdn,
@@ -260,6 +287,16 @@ impl Cloud {
         &self.ecs_proxy
     }
 
+    /// Returns the queue of webhook deliveries.
+    pub fn sqs(&self) -> &Sqs {
+        &self.sqs
+    }
+
+    /// Returns the fault proxy between the functions and the queue.
+    pub fn sqs_proxy(&self) -> &FaultProxy {
+        &self.sqs_proxy
+    }
+
     /// Returns ECS.
     pub fn ecs(&self) -> &Ecs {
         &self.ecs
@@ -290,7 +327,7 @@ impl Cloud {
         &self.kv
     }
 
-    /// Returns the Lambda service, with the functions `uploads`, `intake`, `react`, `views`, `tasks`, `sweep` and `api`.
+    /// Returns the Lambda service, with the functions `uploads`, `intake`, `react`, `views`, `tasks`, `sweep`, `webhooks` and `api`.
     pub fn functions(&self) -> &lambda::Service {
         &self.functions
     }
@@ -314,9 +351,10 @@ impl Cloud {
         }
         // Before the log: workers record their interruption there.
         self.ecs.stop().await;
-        tokio::join!(self.mappings.intake.stop(), self.mappings.react.stop(), self.mappings.views.stop());
+        let Mappings { intake, react, views, webhooks } = &self.mappings;
+        tokio::join!(intake.stop(), react.stop(), views.stop(), webhooks.stop());
         self.functions.stop().await;
-        drop((self.home, self.kv, self.ecs_proxy));
+        drop((self.home, self.kv, self.ecs_proxy, self.sqs_proxy, self.sqs));
         self.cdn.stop().await;
         self.s3.stop().await;
         drop((self.dynamo_proxy, self.kinesis_proxy));

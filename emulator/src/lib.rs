@@ -1,6 +1,6 @@
 //! The emulated cloud: the product's real programs on emulated services on one machine, for development and tests.
 //!
-//! [`Cloud`] starts the seven functions, the worker and the edge's Worker, which are the deployed programs. DynamoDB is
+//! [`Cloud`] starts the eight functions, the worker and the edge's Worker, which are the deployed programs. DynamoDB is
 //! emulated by dynoxide, Kinesis by kinesalite, S3 and the CDN by the servers of the one-machine platform, and the other
 //! services by modules of this crate. The documentation of each module that stands for a service states the emulated behaviour and
 //! what is not emulated. `streamio-emulator up` runs a cloud until Ctrl-C; the scenarios in `tests/` process videos on one while they
@@ -10,7 +10,7 @@
 //! |---|---|
 //! | [`cloud`] | starts and stops everything |
 //! | [`lambda`], [`function_url`], [`sources`] | Lambda, its function URLs and its event source mappings |
-//! | [`event_bus`], [`ecs`], [`kv`], [`s3`], [`cdn`], [`worker_edge`] | EventBridge, ECS, Workers KV, S3, CloudFront, Workers |
+//! | [`event_bus`], [`sqs`], [`ecs`], [`kv`], [`s3`], [`cdn`], [`worker_edge`] | EventBridge, SQS, ECS, Workers KV, S3, CloudFront, Workers |
 //! | [`scale`] | the model of load, limits and cost on AWS |
 //! | [`event_channel`], [`fault_proxy`] | faults: of events, and of requests |
 
@@ -30,6 +30,7 @@ mod request_id;
 pub mod s3;
 pub mod scale;
 pub mod sources;
+pub mod sqs;
 mod wall_clock;
 pub mod worker_edge;
 

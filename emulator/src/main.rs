@@ -119,6 +119,7 @@ fn print_addresses(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyho
         ("dynamodb", cloud.dynamo().endpoint()),
         ("kinesis", cloud.kinesis().endpoint()),
         ("ecs", cloud.ecs().endpoint().to_owned()),
+        ("sqs", cloud.sqs().endpoint().to_owned()),
         ("kv", cloud.kv().endpoint().to_owned()),
         ("folder", cloud.folder().display().to_string()),
     ];

@@ -5,7 +5,9 @@
 pub mod dynamo;
 pub mod ecs;
 pub mod kv;
+mod pauses;
 pub mod s3;
+pub mod sqs;
 
 use std::time::Duration;
 

@@ -9,6 +9,7 @@ pub mod sweep;
 pub mod tasks;
 pub mod uploads;
 pub mod views;
+pub mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`triggers`] | parses the payload of each event source into the application's types |
 //! | [`functions`] | one module per Lambda function: reads its settings, builds its adapters, calls `streamio_core` |
-//! | [`adapters`] | implements the ports of `streamio_core` on DynamoDB, S3, ECS and Workers KV |
+//! | [`adapters`] | implements the ports of `streamio_core` on DynamoDB, S3, ECS, SQS and Workers KV |
 //! | [`settings`] | the environment variables |
 //! | [`runtime`] | the Lambda runtime loop, structured logs and metrics |
 //!

@@ -14,7 +14,13 @@
 //! | `STREAMIO_KV_ENDPOINT` | default `https://api.cloudflare.com` |
 //! | `STREAMIO_POLICY` | the fields of [`Policy`] that differ from the default, as JSON: see [`PolicyOverrides`] |
 //! | `STREAMIO_GIVE_UP_AFTER` | how many seconds a record is tried; default 600 for `react` and 43,200 for `intake` and `views` |
+//! | `STREAMIO_WEBHOOK_QUEUE_URL` | the queue of webhook deliveries |
+//! | `STREAMIO_WEBHOOK_SECRET` | the secret from which the keys of webhooks are derived: at least 32 random bytes in hexadecimal digits |
+//! | `STREAMIO_WEBHOOK_PORTS` | comma-separated ports that webhooks may be sent to beside 443 and 8443 |
+//! | `STREAMIO_WEBHOOK_LOOPBACK` | `1` to allow `http` and loopback addresses, for an emulated cloud |
 //! | `STREAMIO_S3_PATH_STYLE` | `1` for an object store without a host name for each bucket |
+
+mod webhooks;
 
 use std::time::Duration;
 
@@ -24,6 +30,8 @@ use streamio_events::limits::OwnLimits;
 use streamio_events::secret::Secret;
 use streamio_events::settings::{InvalidSettings, Reader};
 use streamio_events::video::Policy;
+
+pub use self::webhooks::{WebhookQueue, Webhooks};
 
 /// Settings that belong together.
 pub trait Section: Sized {
@@ -61,6 +69,7 @@ sections!(A, B, C);
 sections!(A, B, C, D);
 sections!(A, B, C, D, E);
 sections!(A, B, C, D, E, F);
+sections!(A, B, C, D, E, F, G);
 
 /// The event log.
 #[derive(Debug, Clone, PartialEq, Eq)]

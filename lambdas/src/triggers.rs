@@ -10,6 +10,7 @@ pub mod ledger_stream;
 mod ordered;
 pub mod s3;
 pub mod schedule;
+pub mod sqs;
 
 use serde_json::Value;
 

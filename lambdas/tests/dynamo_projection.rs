@@ -123,6 +123,7 @@ async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() 
         log: &log,
         policy: &policy,
         store: &views,
+        deliveries: &views,
         places: &views,
         tenants: &views,
         kv: &edge,

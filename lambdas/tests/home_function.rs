@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::intake::Intake;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::views::projection::{self, project};
+use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::dynamo::{DynamoLog, ledger_table};
@@ -23,6 +24,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
+use streamio_events::webhook::endpoint_url::Rules;
 use streamio_lambdas::adapters::dynamo::{DynamoViews, create_views_table};
 use streamio_lambdas::triggers::function_url;
 
@@ -99,7 +101,13 @@ impl HomeHarness {
             move || *now.lock().unwrap()
         };
         let region = HomeRegion::new(HomePorts {
-            webhooks: None,
+            webhooks: WebhookPorts {
+                endpoints: Arc::default(),
+                deliveries: Arc::<DynamoViews>::clone(&views),
+                keys: WebhookKeys::new(&[1; 32]).unwrap(),
+                urls: Rules::default(),
+                feed: None,
+            },
             log: Arc::<FaultyLog<DynamoLog>>::clone(&log),
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),
@@ -124,6 +132,7 @@ impl HomeHarness {
             log: &*self.log,
             policy: &policy,
             store: views,
+            deliveries: views,
             places: views,
             tenants: views,
             kv: &DiscardingKv,

@@ -72,7 +72,7 @@ pub(crate) fn region(
         usage: Arc::new(CountedUsage { log: log.clone(), views: store.clone() }),
         views: Arc::new(store),
         log: Arc::new(log),
-        webhooks: Some(webhooks),
+        webhooks,
         policy,
         clock: Arc::new(clock::now),
     }))

@@ -192,7 +192,7 @@ impl DeliverBatch for React {
     async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report {
         let Reactions { log, places, endpoints, .. } = &*self.0;
         let messages = scheduling::Ports { log, endpoints, places };
-        react_batch(batch, self.0.ports(), Some(messages), records, &clock::now).await
+        react_batch(batch, self.0.ports(), Some(messages), None, records, &clock::now).await
     }
 }
 

@@ -3,7 +3,6 @@
 //! What is due is read from the views, which follow the log. Which attempts are in progress is known only in memory: after a restart,
 //! what an earlier process had begun is due again.
 
-mod attempts;
 pub(crate) mod replaying;
 
 use std::panic::AssertUnwindSafe;
@@ -14,6 +13,7 @@ use futures::FutureExt as _;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _, DeliveryStoreError};
 use streamio_core::ports::webhook_sender::WebhookSender;
+use streamio_core::webhooks::attempts::{Attempts, End, MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ENDPOINT};
 use streamio_core::webhooks::delivering::{DeliveringError, Ports, deliver};
 use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::error_chain::chain;
@@ -25,7 +25,6 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::attempts::{Attempts, End, MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ENDPOINT};
 use crate::clock;
 use crate::view_store::SqliteViewStore;
 
@@ -64,26 +63,30 @@ impl Webhooks {
         let mut attempts = Attempts::default();
         let mut running: JoinSet<Ended> = JoinSet::new();
         let mut must_read = true;
-        let mut next_read = Instant::now();
+        let started = Instant::now();
+        let now = || started.elapsed();
+        let mut next_read = now();
         while !stop.is_cancelled() {
             let changed = this.store.due_changed();
-            if must_read || Instant::now() >= next_read || attempts.needs_more() {
-                next_read = Instant::now() + this.read_due(&mut attempts).await;
+            if must_read || now() >= next_read || attempts.needs_more() {
+                let wait = this.read_due(&mut attempts, now()).await;
+                next_read = now() + wait;
             }
-            for key in attempts.start(Instant::now()) {
+            for key in attempts.start(now()) {
                 let this = Arc::clone(&this);
                 running.spawn(async move {
                     let end = end_of(&key, this.deliver(&key)).await;
                     (key, end)
                 });
             }
-            let wake = attempts.next_start(Instant::now()).map_or(next_read, |at| at.min(next_read));
+            let wake = attempts.next_start(now()).map_or(next_read, |at| at.min(next_read));
             must_read = tokio::select! {
                 () = stop.cancelled() => break,
                 () = changed => true,
-                () = tokio::time::sleep_until(wake) => false,
+                () = tokio::time::sleep_until(started + wake) => false,
                 Some(ended) = running.join_next() => {
-                    attempts.end_all(std::iter::once(ended).chain(std::iter::from_fn(|| running.try_join_next())));
+                    let ended = std::iter::once(ended).chain(std::iter::from_fn(|| running.try_join_next()));
+                    end_all(&mut attempts, ended, now());
                     false
                 }
             };
@@ -95,8 +98,8 @@ impl Webhooks {
     }
 
     /// Reads what is due. Returns when to read again at the latest.
-    async fn read_due(&self, attempts: &mut Attempts) -> Duration {
-        match self.try_read_due(attempts).await {
+    async fn read_due(&self, attempts: &mut Attempts, now: Duration) -> Duration {
+        match self.try_read_due(attempts, now).await {
             Ok(wait) => wait,
             Err(error) => {
                 tracing::error!(error = chain(&error), "the webhooks that are due cannot be read; retrying");
@@ -105,10 +108,14 @@ impl Webhooks {
         }
     }
 
-    async fn try_read_due(&self, attempts: &mut Attempts) -> Result<Duration, DeliveryStoreError> {
+    async fn try_read_due(
+        &self,
+        attempts: &mut Attempts,
+        monotonic: Duration,
+    ) -> Result<Duration, DeliveryStoreError> {
         let now = clock::now();
         let due = self.store.due_deliveries(now, DUE_PER_ENDPOINT, DUE).await?;
-        for project_id in attempts.set_due(due, DUE_PER_ENDPOINT, Instant::now()) {
+        for project_id in attempts.set_due(due, DUE_PER_ENDPOINT, monotonic) {
             match self.endpoints.current(&self.log, &project_id).await {
                 Ok(endpoints) => attempts.set_rate_limits(&endpoints),
                 // The attempt itself reads them again, and reports the error.
@@ -141,10 +148,7 @@ impl Webhooks {
 /// How the attempt `delivery` ended. One that panicked is made again like one that the platform could not continue.
 async fn end_of(key: &DeliveryKey, delivery: impl Future<Output = Result<Delivery, DeliveringError>>) -> End {
     match AssertUnwindSafe(delivery).catch_unwind().await {
-        Ok(Ok(delivery)) => {
-            let has_failed = delivery.attempts.last().is_some_and(|attempt| attempt.error.is_some());
-            if has_failed { End::Failed } else { End::Succeeded }
-        }
+        Ok(Ok(delivery)) => End::of(&delivery),
         Ok(Err(error)) => {
             tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(&error), "a webhook delivery could not be continued; it is tried again");
             End::Unknown
@@ -156,14 +160,16 @@ async fn end_of(key: &DeliveryKey, delivery: impl Future<Output = Result<Deliver
     }
 }
 
-impl Attempts {
-    fn end_all(&mut self, ended: impl Iterator<Item = Result<Ended, tokio::task::JoinError>>) {
-        let now = Instant::now();
-        for ended in ended {
-            match ended {
-                Ok((key, end)) => self.end(&key, end, now),
-                Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
-            }
+/// Ends the attempts of the tasks that have ended.
+fn end_all(
+    attempts: &mut Attempts,
+    ended: impl Iterator<Item = Result<Ended, tokio::task::JoinError>>,
+    now: Duration,
+) {
+    for ended in ended {
+        match ended {
+            Ok((key, end)) => attempts.end(&key, end, now),
+            Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
         }
     }
 }

@@ -46,8 +46,8 @@ pub struct WebhookPorts {
     pub keys: WebhookKeys,
     /// Which URLs are allowed.
     pub urls: Rules,
-    /// The commits of projects.
-    pub feed: Arc<dyn FeedCommits>,
+    /// The commits of projects; `None` where no job sends messages again.
+    pub feed: Option<Arc<dyn FeedCommits>>,
 }
 
 /// The outcome of a decision about endpoints.

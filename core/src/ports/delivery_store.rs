@@ -4,6 +4,7 @@
 use async_trait::async_trait;
 use streamio_events::home::DeliveryFilter;
 use streamio_events::id::{MessageId, ProjectId, WebhookId};
+use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
@@ -43,6 +44,18 @@ impl DeliveryKey {
         let Delivery { project_id, webhook_id, message_id, .. } = delivery;
         let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
         Self { project_id, webhook_id, message_id: message_id.clone() }
+    }
+
+    /// The key of the delivery whose stream this is; `None` if it is another stream.
+    pub fn of_stream(stream: &StreamId) -> Option<Self> {
+        let StreamId::Delivery(project_id, webhook_id, message_id) = stream else { return None };
+        let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
+        Some(Self { project_id, webhook_id, message_id: message_id.clone() })
+    }
+
+    /// The delivery's stream.
+    pub fn stream(&self) -> StreamId {
+        StreamId::Delivery(self.project_id.clone(), self.webhook_id.clone(), self.message_id.clone())
     }
 }
 

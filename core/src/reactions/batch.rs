@@ -1,4 +1,5 @@
-//! Reacts to batches of the log's change feed: schedules messages to webhook endpoints, and takes the steps of videos.
+//! Reacts to batches of the log's change feed: schedules messages to webhook endpoints, queues their deliveries, and takes the steps of
+//! videos.
 
 use async_trait::async_trait;
 use streamio_events::commit::Commit;
@@ -13,7 +14,9 @@ use super::slots;
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
 use crate::ports::Clock;
+use crate::ports::delivery_queue::DeliveryQueue;
 use crate::webhooks::messages::leads_to_messages;
+use crate::webhooks::queueing::queue_commits;
 use crate::webhooks::scheduling::{self, SchedulingError, schedule_messages};
 
 /// Whether a reaction to `commit` may have something to do.
@@ -22,14 +25,24 @@ pub fn is_relevant(commit: &Commit) -> bool {
 }
 
 /// Reacts to the commits of a batch. `clock` is read for each stream. Without `messages` no messages to webhook endpoints are scheduled.
+/// Without `queue` no deliveries are queued; a platform without a queue reads what is due.
 pub async fn react_batch(
     batch: Batch<'_>,
     ports: Ports<'_>,
     messages: Option<scheduling::Ports<'_>>,
+    queue: Option<&dyn DeliveryQueue>,
     records: &[Record<Commit>],
     clock: Clock<'_>,
 ) -> Report {
-    batch.run(records, &Reactions { ports, messages, clock }, clock()).await
+    let reactions = Reactions { ports, messages, clock };
+    let queueing = async {
+        if let Some(queue) = queue {
+            queue_commits(queue, clock(), records.iter().filter_map(|record| record.content.as_ref().ok()))
+                .await;
+        }
+    };
+    let ((), report) = futures::join!(queueing, batch.run(records, &reactions, clock()));
+    report
 }
 
 /// Why a reaction to a commit failed.

@@ -11,7 +11,7 @@ use super::status::{self, ViewError};
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
 use crate::ports::Clock;
-use crate::ports::delivery_store::DeliveryStore;
+use crate::ports::delivery_store::{DeliveryKey, DeliveryStore};
 use crate::ports::view_store::ViewStore;
 use crate::webhooks::view::{self, DeliveryViewError};
 
@@ -73,14 +73,16 @@ impl Refreshes<'_> {
             StreamId::Video(project_id, video_id) => {
                 status::refresh(log, store, policy, project_id, video_id).await?;
             }
-            StreamId::Delivery(project_id, webhook_id, message_id) => {
-                view::refresh(log, deliveries, project_id, webhook_id, message_id).await?;
-                view::add_attempts(deliveries, project_id, webhook_id, commits).await?;
-            }
             StreamId::Replays(project_id, webhook_id) => {
                 view::refresh_replays(log, deliveries, project_id, webhook_id).await?;
             }
-            _ => {}
+            _ => {
+                if let Some(key) = DeliveryKey::of_stream(stream) {
+                    let version = commits.iter().map(|commit| commit.last()).max().unwrap_or_default();
+                    view::refresh(log, deliveries, &key, version).await?;
+                    view::add_attempts(deliveries, &key.project_id, &key.webhook_id, commits).await?;
+                }
+            }
         }
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! Projects commits into views, on AWS: the status view of a video, the API keys of a project, the project's feed and its usage.
+//! Projects commits into views, on AWS: the status view of a video, the API keys of a project, the project's feed and
+//! its usage, and its deliveries of webhooks.
 //!
 //! A record of the log's change feed is a hint; the log is the truth. Each view reads the commits that it lacks from the log, so a
 //! commit may be delivered any number of times and in any order with the same result.
@@ -14,6 +15,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
 pub use self::batch::project_batch;
+use crate::ports::delivery_store::{DeliveryKey, DeliveryStore};
 use crate::ports::kv_namespace::KvNamespace;
 use crate::ports::pending_replications::PendingReplications;
 use crate::ports::project_feed::{FeedPlaces, PlaceError};
@@ -21,6 +23,7 @@ use crate::ports::tenant_store::TenantStore;
 use crate::ports::view_store::ViewStore;
 use crate::views::replication::{self, ReplicationError, replicate};
 use crate::views::status::{self, ViewError};
+use crate::webhooks::view::{self, DeliveryViewError};
 
 /// The ports of a projection.
 #[derive(Clone, Copy)]
@@ -31,6 +34,8 @@ pub struct Ports<'a> {
     pub policy: &'a Policy,
     /// Status views.
     pub store: &'a dyn ViewStore,
+    /// The views of webhook deliveries.
+    pub deliveries: &'a dyn DeliveryStore,
     /// The places of commits in project feeds, and usage.
     pub places: &'a dyn FeedPlaces,
     /// The home region's store of API keys.
@@ -53,6 +58,9 @@ pub enum ProjectionError {
     /// The status view failed.
     #[error(transparent)]
     View(#[from] ViewError),
+    /// The view of a webhook delivery failed.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryViewError),
     /// The place in the project's feed, and the usage, failed.
     #[error(transparent)]
     Place(#[from] PlaceError),
@@ -65,6 +73,7 @@ impl Retryable for ProjectionError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::View(error) => error.is_retryable(),
+            Self::Delivery(error) => error.is_retryable(),
             Self::Place(error) => error.is_retryable(),
             Self::Replication(error) => error.is_retryable(),
         }
@@ -94,10 +103,15 @@ async fn compute(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<()
         // Changes no keys.
         StreamId::Project(_) if has_only_quarantine_events(commit) => {}
         StreamId::Project(project_id) => replicate(ports.replication(), project_id, now).await?,
+        StreamId::Delivery(project_id, webhook_id, message_id) => {
+            let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
+            let key = DeliveryKey { project_id, webhook_id, message_id: message_id.clone() };
+            view::refresh(ports.log, ports.deliveries, &key, commit.last()).await?;
+            view::add_attempts(ports.deliveries, &key.project_id, &key.webhook_id, &[commit]).await?;
+        }
         StreamId::Grants { .. }
         | StreamId::KeyedGrant { .. }
         | StreamId::Webhooks(_)
-        | StreamId::Delivery(..)
         | StreamId::Audit(_)
         | StreamId::Replays(..) => {}
     }

@@ -3,6 +3,8 @@
 //! The log is scanned in parts, concurrently. A rebuild may run during the projection of new commits, and may be stopped and started
 //! again: a stored row with the same or a higher version is kept.
 
+mod deliveries;
+
 use std::collections::{BTreeSet, HashMap};
 
 use futures::future::try_join_all;
@@ -16,11 +18,13 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::{Policy, Video, VideoStoreError, catch_up};
 
+pub use self::deliveries::deliveries;
 use crate::ports::pending_replications::{PendingReplicationError, PendingReplications};
 use crate::ports::project_feed::{FeedPlaces, PlaceError};
 use crate::ports::tenant_store::{TenantStore, TenantStoreError};
 use crate::ports::view_store::{VideoRow, ViewStore, ViewStoreError};
 use crate::views::directory::tenants_of;
+use crate::webhooks::view::DeliveryViewError;
 
 /// How many commits of a part are read at a time.
 const PAGE: usize = 1024;
@@ -67,6 +71,9 @@ pub enum RebuildError {
     /// The places in the projects' feeds failed.
     #[error(transparent)]
     Place(#[from] PlaceError),
+    /// The view of a webhook delivery failed.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryViewError),
 }
 
 impl Retryable for RebuildError {
@@ -75,6 +82,7 @@ impl Retryable for RebuildError {
             Self::Read(error) => error.is_retryable(),
             Self::Store(_) | Self::Tenants(_) | Self::Pending(_) => true,
             Self::Place(error) => error.is_retryable(),
+            Self::Delivery(error) => error.is_retryable(),
         }
     }
 }

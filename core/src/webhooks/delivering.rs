@@ -104,7 +104,9 @@ pub async fn deliver(ports: Ports<'_>, key: &DeliveryKey) -> Result<Delivery, De
         (Step::Send { .. }, Some(endpoint)) => send(ports, &mut delivery, endpoint).await?,
         (Step::Send { .. } | Step::Wait(_) | Step::Nothing, _) => None,
     };
-    ports.deliveries.put_delivery(&delivery).await?;
+    if delivery.version > 0 {
+        ports.deliveries.put_delivery(&delivery).await?;
+    }
     if let (Some(attempt), Some(endpoint)) = (attempt, endpoint) {
         judge(ports, endpoint, &delivery, &attempt).await?;
     }

@@ -1,15 +1,15 @@
 //! Keeps the views of deliveries, of the health of endpoints, and of jobs that send messages again, up to date.
 
 use streamio_events::commit::Commit;
-use streamio_events::event::{EventBody, UnreadableEvent};
-use streamio_events::id::{MessageId, ProjectId, WebhookId};
+use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent};
+use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
-use streamio_events::webhook::Delivery;
+use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::{self, DeliveryError, DeliveryStoreError as LogError};
 use streamio_events::webhook::replay::{self, ReplayStoreError};
 
-use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
+use crate::ports::delivery_store::{DeliveryKey, DeliveryStore, DeliveryStoreError};
 
 /// Why a view was not updated.
 #[derive(Debug, thiserror::Error)]
@@ -39,19 +39,37 @@ impl Retryable for DeliveryViewError {
     }
 }
 
-/// Brings the stored view of a delivery up to date with its stream, and returns the delivery.
+/// Brings the stored view of a delivery up to date with its stream, of which a commit up to `version` is known to be recorded. Reads the
+/// stream only if the stored view is older.
 pub async fn refresh(
     log: &dyn EventLog,
     store: &dyn DeliveryStore,
-    project_id: &ProjectId,
-    webhook_id: &WebhookId,
-    message_id: &MessageId,
-) -> Result<Delivery, DeliveryViewError> {
+    key: &DeliveryKey,
+    version: u64,
+) -> Result<(), DeliveryViewError> {
+    if store.delivery(key).await?.is_some_and(|stored| stored.version >= version) {
+        return Ok(());
+    }
+    let DeliveryKey { project_id, webhook_id, message_id } = key;
     let delivery = delivery::load(log, project_id, webhook_id, message_id).await?;
     if delivery.version > 0 {
         store.put_delivery(&delivery).await?;
     }
-    Ok(delivery)
+    Ok(())
+}
+
+/// The time and the error of the attempt that `event` records; `None` if it records none.
+pub(crate) fn attempt_of(
+    event: &RecordedEvent,
+) -> Result<Option<(Timestamp, Option<DeliveryError>)>, UnreadableEvent> {
+    let error = match event.body()? {
+        EventBody::WebhookDelivered(_) => None,
+        EventBody::WebhookFailed(failed) if failed.attempt.is_some() => {
+            Some(DeliveryError { code: failed.code, message: failed.message })
+        }
+        _ => return Ok(None),
+    };
+    Ok(Some((event.at, error)))
 }
 
 /// Brings the stored view of the jobs of an endpoint up to date with their stream.
@@ -73,14 +91,9 @@ pub async fn add_attempts(
     commits: &[&Commit],
 ) -> Result<(), DeliveryViewError> {
     for event in commits.iter().flat_map(|commit| &commit.events) {
-        let error = match event.body()? {
-            EventBody::WebhookDelivered(_) => None,
-            EventBody::WebhookFailed(failed) if failed.attempt.is_some() => {
-                Some(DeliveryError { code: failed.code, message: failed.message })
-            }
-            _ => continue,
-        };
-        store.add_attempt(project_id, webhook_id, event.at, error.as_ref()).await?;
+        if let Some((at, error)) = attempt_of(event)? {
+            store.add_attempt(project_id, webhook_id, at, error.as_ref()).await?;
+        }
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ async fn react_to_project(region: &TestRegion) {
     };
     let retry_policy = RetryPolicy::since_first_failure(Duration::from_mins(10));
     let batch = Batch { function: "react", dead_letters: &*region.dead_letters, retry_policy: &retry_policy };
-    let report = react_batch(batch, region.ports(), None, &[record], &|| region.now).await;
+    let report = react_batch(batch, region.ports(), None, None, &[record], &|| region.now).await;
     assert_eq!((report.handled, report.failed.len()), (1, 0));
 }
 

@@ -6,8 +6,10 @@ mod project;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::object_store::ObjectInfo;
+use streamio_core::testing::MemoryDeliveries;
+use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::api_key::{ApiKey, KeyHash};
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{EventBody, RecordedEvent, UploadGranted};
@@ -19,6 +21,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::endpoint_url::Rules;
 
 pub(crate) use self::project::create_projects;
 use crate::cloud;
@@ -150,7 +153,14 @@ fn home_region(world: &Arc<World>, actor: &Arc<Actor>) -> HomeRegion {
     let log = Arc::new(LogClient { world: Arc::clone(world), actor: Arc::clone(actor), is_worker: false });
     let clock = Arc::clone(actor);
     HomeRegion::new(HomePorts {
-        webhooks: None,
+        // The simulated tenants have no webhook endpoints.
+        webhooks: WebhookPorts {
+            endpoints: Arc::default(),
+            deliveries: Arc::new(MemoryDeliveries::default()),
+            keys: WebhookKeys::new(&[1; 32]).expect("32 bytes are enough"),
+            urls: Rules::default(),
+            feed: None,
+        },
         log,
         views: Arc::<ViewClient>::clone(&views),
         feed: Arc::<ViewClient>::clone(&views),

@@ -23,6 +23,7 @@ use streamio_events::commit::Commit;
 use streamio_events::home::{EndpointWithSecret, Home as _, HomeError, WebhookCall, WebhookResult};
 use streamio_events::id::{CommitId, ProjectId, WebhookId};
 use streamio_events::log::EventLog;
+use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -98,12 +99,7 @@ struct Unused;
 
 #[async_trait]
 impl ProjectFeed for Unused {
-    async fn page(
-        &self,
-        _: &ProjectId,
-        _: Option<&str>,
-        _: usize,
-    ) -> Result<FeedPage, ProjectFeedError> {
+    async fn page(&self, _: &ProjectId, _: Option<&str>, _: usize) -> Result<FeedPage, ProjectFeedError> {
         Err(ProjectFeedError::Unavailable("not used".into()))
     }
 }
@@ -146,13 +142,13 @@ impl Harness {
             feed: Arc::new(Unused),
             tenants: Arc::new(Unused),
             usage: Arc::new(CountedUsage(region.log.clone())),
-            webhooks: Some(WebhookPorts {
+            webhooks: WebhookPorts {
                 endpoints: Arc::clone(&endpoints),
                 deliveries: Arc::new(deliveries.clone()),
                 keys: WebhookKeys::new(&SECRET).unwrap(),
                 urls: Rules::default(),
-                feed: Arc::new(MemoryFeed(region.log.clone())),
-            }),
+                feed: Some(Arc::new(MemoryFeed(region.log.clone()))),
+            },
             policy: region.policy.clone(),
             clock: {
                 let clock = Arc::clone(&clock);
@@ -288,10 +284,10 @@ impl Harness {
         let ports =
             scheduling::Ports { log: &self.region.log, endpoints: &self.endpoints, places: &self.feed };
         schedule_messages(ports, self.now(), &commit.stream, &[commit]).await.unwrap();
-        if let StreamId::Delivery(project_id, webhook_id, message_id) = &commit.stream {
+        if let Some(key) = DeliveryKey::of_stream(&commit.stream) {
             let store = &self.deliveries;
-            view::refresh(&self.region.log, store, project_id, webhook_id, message_id).await.unwrap();
-            view::add_attempts(store, project_id, webhook_id, &[commit]).await.unwrap();
+            view::refresh(&self.region.log, store, &key, commit.last()).await.unwrap();
+            view::add_attempts(store, &key.project_id, &key.webhook_id, &[commit]).await.unwrap();
         }
         if let StreamId::Replays(project_id, webhook_id) = &commit.stream {
             view::refresh_replays(&self.region.log, &self.deliveries, project_id, webhook_id).await.unwrap();

@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde_json::{Value, json};
+use streamio_core::ports::delivery_store::DeliveryKey;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
 use streamio_events::dynamo::DynamoLog;
@@ -15,12 +16,13 @@ use streamio_events::emulators::LocalDynamo;
 use streamio_events::event::{Scope, UploadGranted};
 use streamio_events::fact::Fact;
 use streamio_events::home::{HomeCall, PATH};
-use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
+use streamio_events::id::{CommitId, GrantId, KeyId, MessageId, ProjectId, VideoId, WebhookId};
 use streamio_events::job::{Job, MediaLimits};
 use streamio_events::log::{EventLog as _, Expected};
 use streamio_events::object_key::SourceKey;
 use streamio_events::project::{self, Project};
 use streamio_events::stream::StreamId;
+use streamio_lambdas::triggers::sqs::body_of;
 
 use crate::cloud::tables::streams_client;
 use crate::sources::{DynamoSource, Position, StreamSource as _};
@@ -45,9 +47,25 @@ pub(super) async fn by_function(
         ("views", granted),
         ("tasks", task_stopped(&project)?),
         ("sweep", envelope("aws.events", "Scheduled Event", &json!({}))),
+        ("webhooks", queued_delivery(&project)),
         ("api", function_url_request(&project)?),
     ];
     Ok(events.into_iter().map(|(name, event)| (name, Bytes::from(event.to_string()))).collect())
+}
+
+/// Returns a batch with a message about a delivery that the log does not have.
+fn queued_delivery(project: &ProjectId) -> Value {
+    let key = DeliveryKey {
+        project_id: project.clone(),
+        webhook_id: WebhookId::derived_from(&[b"bench"]),
+        message_id: MessageId::derived_from(&["bench"]),
+    };
+    json!({ "Records": [{
+        "messageId": "059f36b4-87a3-44ab-83d2-661975830a7d",
+        "body": body_of(&key),
+        "attributes": { "SentTimestamp": wall_clock::now().unix_millis().to_string() },
+        "eventSource": "aws:sqs",
+    }] })
 }
 
 /// Returns the stream of a video, and a commit that grants an upload of it.

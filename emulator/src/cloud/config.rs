@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use streamio_events::settings::{InvalidSettings, Reader};
 
 /// The names of the functions, which are also the names of their executables.
-pub(crate) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
+pub(crate) const FUNCTIONS: [&str; 8] =
+    ["uploads", "intake", "react", "views", "tasks", "sweep", "webhooks", "api"];
 /// The name of the worker's executable.
 pub(crate) const WORKER: &str = "streamio-worker";
 

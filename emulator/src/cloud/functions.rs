@@ -21,6 +21,9 @@ pub(super) struct Endpoints<'a> {
     pub(super) kinesis: &'a str,
     pub(super) s3: &'a str,
     pub(super) kv: &'a str,
+    pub(super) sqs: &'a str,
+    /// The URL of the queue of webhook deliveries.
+    pub(super) queue: &'a str,
 }
 
 /// A group of settings that a function reads.
@@ -36,18 +39,23 @@ enum Settings {
     Ecs,
     S3,
     Kv,
+    /// The queue of webhook deliveries.
+    WebhookQueue,
+    /// How webhooks are signed, and where they may be sent.
+    Webhooks,
 }
 
 fn settings_of(function: &str) -> &'static [Settings] {
-    use Settings::{Cluster, Ecs, GiveUp, Kv, Ledger, Policy, S3, Views};
+    use Settings::{Cluster, Ecs, GiveUp, Kv, Ledger, Policy, S3, Views, WebhookQueue, Webhooks};
     match function {
         "uploads" => &[Ledger, Views, Policy, S3],
         "intake" => &[Ledger, Views, GiveUp],
-        "react" => &[Ledger, Views, Policy, GiveUp, Cluster, Ecs, S3],
+        "react" => &[Ledger, Views, Policy, GiveUp, Cluster, Ecs, S3, WebhookQueue],
         "views" => &[Ledger, Views, Policy, GiveUp, Kv],
         "tasks" => &[Ledger, Views, Cluster],
-        "sweep" => &[Ledger, Views, Policy, Cluster, Ecs, S3, Kv],
-        _ => &[Ledger, Views, Policy],
+        "sweep" => &[Ledger, Views, Policy, Cluster, Ecs, S3, Kv, WebhookQueue],
+        "webhooks" => &[Ledger, Views, Policy, WebhookQueue, Webhooks],
+        _ => &[Ledger, Views, Policy, Webhooks],
     }
 }
 
@@ -57,6 +65,7 @@ pub(super) fn all(
     endpoints: &Endpoints<'_>,
     ecs: &str,
     kv: &KvConfig,
+    webhook_secret: &str,
     scratch: &Path,
 ) -> Vec<FunctionConfig> {
     let variables = |settings: Settings| -> Vec<(&'static str, String)> {
@@ -90,6 +99,14 @@ pub(super) fn all(
                 ("STREAMIO_KV_NAMESPACE_ID", kv.namespace_id.clone()),
                 ("STREAMIO_KV_API_TOKEN", kv.api_token.clone()),
                 ("STREAMIO_KV_ENDPOINT", text(endpoints.kv)),
+            ],
+            Settings::WebhookQueue => vec![
+                ("AWS_ENDPOINT_URL_SQS", text(endpoints.sqs)),
+                ("STREAMIO_WEBHOOK_QUEUE_URL", text(endpoints.queue)),
+            ],
+            Settings::Webhooks => vec![
+                ("STREAMIO_WEBHOOK_SECRET", webhook_secret.to_owned()),
+                ("STREAMIO_WEBHOOK_LOOPBACK", text("1")),
             ],
         }
     };

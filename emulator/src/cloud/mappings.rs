@@ -8,6 +8,7 @@ use super::names::FACTS_STREAM;
 use super::tables;
 use crate::lambda::Invoke;
 use crate::sources::{DynamoSource, KinesisSource, Mapping, MappingConfig};
+use crate::sqs::{QueueMapping, QueueMappingConfig, Sqs};
 
 /// How many batches of one shard of the ledger's stream are processed concurrently. The order is kept per item key and not
 /// per stream of the log, so commits of one stream arrive in any order, as in the real service.
@@ -22,6 +23,8 @@ pub struct Mappings {
     pub react: Mapping,
     /// From the ledger's stream to `views`.
     pub views: Mapping,
+    /// From the queue of webhook deliveries to `webhooks`.
+    pub webhooks: QueueMapping,
 }
 
 impl Mappings {
@@ -30,6 +33,7 @@ impl Mappings {
         dynamo: &LocalDynamo,
         kinesis: &LocalKinesis,
         ledger_stream: &str,
+        sqs: &Sqs,
         invoke: &Arc<dyn Invoke>,
     ) -> anyhow::Result<Self> {
         let reporting = |function: &str, parallelization_factor: usize| MappingConfig {
@@ -46,6 +50,15 @@ impl Mappings {
             intake: Mapping::start(reporting("intake", 1), facts, Arc::clone(invoke)),
             react: Mapping::start(reporting("react", PARALLELIZATION_FACTOR), ledger(), Arc::clone(invoke)),
             views: Mapping::start(reporting("views", PARALLELIZATION_FACTOR), ledger(), Arc::clone(invoke)),
+            webhooks: QueueMapping::start(
+                QueueMappingConfig {
+                    function: "webhooks".to_owned(),
+                    batch_size: 10,
+                    maximum_concurrency: 4,
+                },
+                sqs,
+                Arc::clone(invoke),
+            ),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! Names of the tables, the stream and the buckets.
+//! Names of the tables, the stream, the queue and the buckets.
 
 /// The table of the log.
 pub const LEDGER_TABLE: &str = "streamio-ledger";
@@ -6,6 +6,8 @@ pub const LEDGER_TABLE: &str = "streamio-ledger";
 pub const VIEWS_TABLE: &str = "streamio-views";
 /// The stream of facts.
 pub const FACTS_STREAM: &str = "streamio-facts";
+/// The queue of webhook deliveries.
+pub const WEBHOOKS_QUEUE: &str = "streamio-webhooks";
 /// The bucket of sources.
 pub const RAW_BUCKET: &str = "streamio-raw";
 /// The bucket of results.

@@ -18,6 +18,8 @@ pub enum Service {
     Kinesis,
     /// Amazon Elastic Container Service.
     Ecs,
+    /// Amazon Simple Queue Service.
+    Sqs,
 }
 
 impl Service {
@@ -33,6 +35,8 @@ impl Service {
             Self::Kinesis => ("ProvisionedThroughputExceededException", "Rate exceeded for stream."),
             // <https://docs.aws.amazon.com/AmazonECS/latest/APIReference/CommonErrors.html>
             Self::Ecs => ("ThrottlingException", "Rate exceeded"),
+            // <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatch.html>
+            Self::Sqs => ("com.amazonaws.sqs#RequestThrottled", "Rate exceeded"),
         };
         self.error(StatusCode::BAD_REQUEST, kind, message)
     }
@@ -52,7 +56,7 @@ impl Service {
 
     fn content_type(self) -> &'static str {
         match self {
-            Self::DynamoDb => "application/x-amz-json-1.0",
+            Self::DynamoDb | Self::Sqs => "application/x-amz-json-1.0",
             Self::Kinesis | Self::Ecs => "application/x-amz-json-1.1",
         }
     }

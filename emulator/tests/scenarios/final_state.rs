@@ -16,6 +16,7 @@ use streamio_events::tenant::Tenant;
 use streamio_events::video::{Phase, Video};
 use streamio_local::s3::ListRequest;
 
+use crate::final_webhooks;
 use crate::test_cloud::{TIMEOUT, TestCloud};
 
 /// What a test leaves behind intentionally.
@@ -32,6 +33,8 @@ type Streams = BTreeMap<StreamId, Vec<Commit>>;
 /// Waits until the cloud is idle, and checks that everything is projected, delivered and ended.
 pub(crate) async fn check(cloud: &TestCloud, expected: &Leftovers) {
     wait_until_idle(cloud).await;
+    final_webhooks::wait_until_attempted(cloud).await;
+    wait_until_idle(cloud).await;
     let streams = read_streams(cloud).await;
     check_hash_chains(&streams);
     check_grants_are_recorded_once(cloud, &streams);
@@ -47,6 +50,7 @@ pub(crate) async fn check(cloud: &TestCloud, expected: &Leftovers) {
     }
     check_feed_is_complete(cloud, &streams, expected).await;
     check_keys_are_at_the_edge(cloud, &streams).await;
+    final_webhooks::check(cloud, &streams).await;
     check_nothing_is_undelivered(cloud, expected).await;
 }
 

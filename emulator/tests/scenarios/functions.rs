@@ -9,7 +9,9 @@ use crate::test_cloud::{FUNCTIONS, TestCloud};
 
 async fn process_with_fault_in_every_function(fault: Fault, times: u32) {
     let cloud = TestCloud::start().await;
-    for function in FUNCTIONS {
+    // Without endpoints `webhooks` is not invoked; the scenarios of webhooks make it fail.
+    let invoked = FUNCTIONS.iter().copied().filter(|function| *function != "webhooks");
+    for function in invoked {
         cloud.functions().fail_next_times(function, fault, times).unwrap();
     }
     let video_id = cloud.upload("clip.mp4", clip()).await;

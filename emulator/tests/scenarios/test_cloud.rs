@@ -17,7 +17,8 @@ use crate::final_state::{self, Leftovers};
 use crate::processes;
 
 /// The names of all functions.
-pub(crate) const FUNCTIONS: [&str; 7] = ["uploads", "intake", "react", "views", "tasks", "sweep", "api"];
+pub(crate) const FUNCTIONS: [&str; 8] =
+    ["uploads", "intake", "react", "views", "tasks", "sweep", "webhooks", "api"];
 
 /// The timeout of each wait. Only a failing test reaches it.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(90);

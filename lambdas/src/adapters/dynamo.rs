@@ -13,15 +13,18 @@
 //! | `places#{project}` | `-` | the next place | `next` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
 //! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
+//! | `replays` | `{project}#{endpoint}` | whether an endpoint has an active job that sends messages again | `version`, `active` |
 //! | `slots#{project}` | `count` | how many attempts have a slot | `held` |
 //! | `slots#{project}` | `held#{video}` | an attempt that has a slot | `attempt` |
 //! | `slots#{project}` | `waiting#{since}#{video}` | a place in the queue for slots | |
+//! | `delivery#{project}#{webhook}#{message}` | `-` | a delivery of a webhook | `row` JSON, `version`, `form`, the keys of the indexes |
+//! | `endpoint#{project}#{webhook}` | `-` | how a webhook endpoint has answered | `succeeded_at`, `failures` JSON |
 //! | `replication-due` | `{due}#{random}` | an entry of the pending replications | `project` |
 //! | `pending-replication` | `{project}` | such an entry of an earlier release | `version` |
 //! | `dead#{function}` | `{id}` | a dead letter | its fields, `ttl` |
 //! | `dead-part#{function}` | `{id}#{part}` | a further part of a long payload | `payload`, `ttl` |
 //!
-//! Three indexes list videos: [`BY_PROJECT`], [`BY_STATE`] and [`BY_DUE`]. They hold keys only. A row that changes without
+//! Three indexes list videos and deliveries: [`BY_PROJECT`], [`BY_STATE`] and [`BY_DUE`]. They hold keys only. A row that changes without
 //! changing its place in a list (above all by a worker's progress) is written once instead of four times, and rows found
 //! through an index are read from the table with a consistent read. Indexes are eventually consistent
 //! (<https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/GSI.html#GSI.Writes>): a row that is still in an index
@@ -35,12 +38,16 @@ use streamio_events::log::EventLog;
 
 mod cursor;
 mod dead_letters;
+mod deliveries;
+mod deliveries_due;
 mod due;
+mod endpoint_health;
 mod feed;
 mod item;
 mod pending;
 mod place_queue;
 mod places;
+mod replays;
 mod rows;
 mod slots;
 mod table;

@@ -9,7 +9,7 @@ use crate::settings::{self, Ledger, Views};
 use crate::triggers::function_url;
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::home_region::{HomePorts, HomeRegion};
+use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::AdapterError;
 use streamio_events::dynamo::DynamoLog;
 use streamio_events::video::Policy;
@@ -29,12 +29,19 @@ impl Function for Api {
 impl Api {
     /// The function configured by the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        let (ledger, views, policy): (Ledger, Views, Policy) = settings::from_environment()?;
+        let (ledger, views, webhooks, policy): (Ledger, Views, settings::Webhooks, Policy) =
+            settings::from_environment()?;
         let dynamo = dynamo_client(&sdk_config().await);
         let log = Arc::new(DynamoLog::new(dynamo.clone(), ledger.table));
         let views = Arc::new(DynamoViews::new(dynamo, views.table, Arc::<DynamoLog>::clone(&log)));
         Ok(Self(HomeRegion::new(HomePorts {
-            webhooks: None,
+            webhooks: WebhookPorts {
+                endpoints: Arc::default(),
+                deliveries: Arc::<DynamoViews>::clone(&views),
+                keys: webhooks.keys,
+                urls: webhooks.urls,
+                feed: None,
+            },
             log,
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),

@@ -1,19 +1,23 @@
-//! `react`: performs the next step of each video in the commits of the ledger's stream.
+//! `react`: performs the next step of each video in the commits of the ledger's stream, and schedules and queues messages to webhook
+//! endpoints.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
 use streamio_core::delivery::batch::{Batch, RetryPolicy};
-use streamio_core::fold_cache::ProjectCache;
+use streamio_core::fold_cache::{EndpointCache, ProjectCache};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::delivery_queue::DeliveryQueue;
 use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::object_store::ObjectStore;
+use streamio_core::ports::project_feed::FeedPlaces;
 use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::reactions::react::Ports;
+use streamio_core::webhooks::scheduling;
 use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
@@ -21,6 +25,7 @@ use streamio_events::video::Policy;
 use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::ecs::EcsLauncher;
 use crate::adapters::s3::S3Objects;
+use crate::adapters::sqs::SqsDeliveries;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::ledger_stream::read;
@@ -41,6 +46,12 @@ pub struct React {
     pub dead_letters: Arc<dyn DeadLetters>,
     /// The projects' settings and keys.
     pub projects: ProjectCache,
+    /// The projects' webhook endpoints.
+    pub endpoints: EndpointCache,
+    /// The places of commits in their project's feed.
+    pub places: Arc<dyn FeedPlaces>,
+    /// The queue of webhook deliveries.
+    pub queue: Arc<dyn DeliveryQueue>,
     /// Retry and timeout policy of videos.
     pub policy: Policy,
     /// How long a record with a retryable error is tried.
@@ -52,9 +63,16 @@ pub struct React {
 impl React {
     /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        type Sections =
-            (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::GiveUp);
-        let (ledger, views, ecs, policy, s3, give_up) = from_environment::<Sections>()?;
+        type Sections = (
+            settings::Ledger,
+            settings::Views,
+            settings::Ecs,
+            Policy,
+            settings::S3,
+            settings::WebhookQueue,
+            settings::GiveUp,
+        );
+        let (ledger, views, ecs, policy, s3, queue, give_up) = from_environment::<Sections>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
         let views = super::views(&sdk, &views, &log);
@@ -63,9 +81,12 @@ impl React {
             objects: Arc::new(S3Objects::new(&sdk, s3)),
             usage: Arc::<DynamoViews>::clone(&views),
             slots: Arc::<DynamoViews>::clone(&views),
+            places: Arc::<DynamoViews>::clone(&views),
             dead_letters: views,
             log,
+            queue: Arc::new(SqsDeliveries::new(&sdk, queue.url)),
             projects: ProjectCache::default(),
+            endpoints: EndpointCache::default(),
             policy,
             retry_policy: RetryPolicy::since_first_failure(give_up.reactions).until_age(super::RECORD_AGE),
             clock,
@@ -90,6 +111,11 @@ impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let batch =
             Batch { function: "react", dead_letters: &*self.dead_letters, retry_policy: &self.retry_policy };
-        Done::of_batch(&react_batch(batch, self.ports(), None, &read(event)?, &self.clock).await)
+        let messages =
+            scheduling::Ports { log: &*self.log, endpoints: &self.endpoints, places: &*self.places };
+        let records = read(event)?;
+        let report =
+            react_batch(batch, self.ports(), Some(messages), Some(&*self.queue), &records, &self.clock).await;
+        Done::of_batch(&report)
     }
 }

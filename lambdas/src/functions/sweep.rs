@@ -1,4 +1,5 @@
-//! `sweep`: once a minute, handles videos that are due without an event, and puts pending keys into the edge's store.
+//! `sweep`: once a minute, handles videos that are due without an event, puts pending keys into the edge's store, and queues webhook
+//! deliveries that are due.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,8 @@ use async_trait::async_trait;
 use serde_json::{Value, json};
 use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::AdapterError;
+use streamio_core::ports::delivery_queue::DeliveryQueue;
+use streamio_core::ports::delivery_store::DeliveryStore;
 use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::kv_namespace::KvNamespace;
 use streamio_core::ports::object_store::ObjectStore;
@@ -18,6 +21,7 @@ use streamio_core::ports::view_store::ViewStore;
 use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::views::replication::{self, PendingReport};
+use streamio_core::webhooks::queueing::{DueBounds, queue_due};
 use streamio_events::log::{EventLog, Part};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
@@ -26,6 +30,7 @@ use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::ecs::EcsLauncher;
 use crate::adapters::kv::CloudflareKv;
 use crate::adapters::s3::S3Objects;
+use crate::adapters::sqs::SqsDeliveries;
 use crate::runtime::metrics::Counts;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
@@ -36,6 +41,10 @@ const BOUNDS: Bounds = Bounds { videos: 100_000, time: Duration::from_secs(40) }
 
 /// How many entries of the pending replications a sweep handles.
 const REPLICATIONS: usize = 1000;
+
+/// How many webhook deliveries a sweep queues. An endpoint with a long backlog gets as many attempts in a minute as an endpoint that fails
+/// at once can be asked for in some seconds.
+const DELIVERIES: DueBounds = DueBounds { per_endpoint: 32, total: 10_000 };
 
 /// The function.
 pub struct Sweep {
@@ -57,6 +66,10 @@ pub struct Sweep {
     pub kv: Arc<dyn KvNamespace>,
     /// The projects whose keys the edge may lack.
     pub pending: Arc<dyn PendingReplications>,
+    /// The views of webhook deliveries, with the index of what is due.
+    pub deliveries: Arc<dyn DeliveryStore>,
+    /// The queue of webhook deliveries.
+    pub queue: Arc<dyn DeliveryQueue>,
     /// The projects' settings and keys.
     pub projects: ProjectCache,
     /// Retry and timeout policy of videos.
@@ -68,9 +81,16 @@ pub struct Sweep {
 impl Sweep {
     /// The function with settings and adapters from the environment.
     pub async fn from_environment() -> Result<Self, AdapterError> {
-        type Sections =
-            (settings::Ledger, settings::Views, settings::Ecs, Policy, settings::S3, settings::Kv);
-        let (ledger, views, ecs, policy, s3, kv) = from_environment::<Sections>()?;
+        type Sections = (
+            settings::Ledger,
+            settings::Views,
+            settings::Ecs,
+            Policy,
+            settings::S3,
+            settings::Kv,
+            settings::WebhookQueue,
+        );
+        let (ledger, views, ecs, policy, s3, kv, queue) = from_environment::<Sections>()?;
         let sdk = crate::adapters::sdk_config().await;
         let log = super::ledger(&sdk, &ledger);
         let views = super::views(&sdk, &views, &log);
@@ -81,6 +101,8 @@ impl Sweep {
             pending: Arc::<DynamoViews>::clone(&views),
             usage: Arc::<DynamoViews>::clone(&views),
             slots: Arc::<DynamoViews>::clone(&views),
+            deliveries: Arc::<DynamoViews>::clone(&views),
+            queue: Arc::new(SqsDeliveries::new(&sdk, queue.url)),
             kv: Arc::new(CloudflareKv::new(kv)?),
             views,
             log,
@@ -94,7 +116,8 @@ impl Sweep {
 #[async_trait]
 impl Function for Sweep {
     /// Any number of sweeps may run at the same time. For videos they make the same decisions, each of which is appended once; for keys see
-    /// [`replication`]. Sweeps of parts leave out the keys, which are not in parts.
+    /// [`replication`]; a webhook delivery that is queued twice is attempted once, or twice with the same id. Sweeps of parts leave out the
+    /// keys and the deliveries, which are not in these parts.
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let part = match read(event)? {
             Scheduled::Everything(_) => None,
@@ -116,13 +139,19 @@ impl Function for Sweep {
             pending: &*self.pending,
         };
         // Concurrently: slow services of one take no time from the other.
-        let (swept, keys) = tokio::join!(
+        let (swept, keys, queued) = tokio::join!(
             sweep(ports, &*self.views, &self.clock, part.unwrap_or(Part::WHOLE), BOUNDS),
             async {
                 if part.is_some() {
                     return Ok(PendingReport::default());
                 }
                 replication::replicate_pending(directory, &self.clock, REPLICATIONS, BOUNDS.time).await
+            },
+            async {
+                if part.is_some() {
+                    return Ok(0);
+                }
+                queue_due(&*self.deliveries, &*self.queue, (self.clock)(), DELIVERIES).await
             }
         );
         if let Ok(swept) = &swept
@@ -130,7 +159,7 @@ impl Function for Sweep {
         {
             tracing::warn!(left = swept.left, "more is due than one sweep can do");
         }
-        let (swept, keys) = (swept?, keys?);
+        let (swept, keys, queued) = (swept?, keys?, queued?);
         if !swept.oldest_wait.is_zero() {
             // One line for a sweep, however many videos wait. CloudWatch's alarm on the metric states when an outage begins and ends.
             let oldest_wait_seconds = swept.oldest_wait.as_secs();
@@ -141,8 +170,10 @@ impl Function for Sweep {
             "failed": swept.failed,
             "left": swept.left,
             "keys": { "replicated": keys.replicated, "failed": keys.failed, "left": keys.left },
+            "webhooks": { "queued": queued },
         });
-        let (handled, failed) = (swept.handled + keys.replicated, swept.failed + keys.failed);
+        let handled = swept.handled + keys.replicated + queued;
+        let failed = swept.failed + keys.failed;
         let counts = Counts { handled, failed, ..Counts::default() };
         Ok(Done { oldest_wait: Some(swept.oldest_wait), ..Done::new(&response, counts)? })
     }

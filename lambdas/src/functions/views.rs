@@ -30,7 +30,16 @@ pub struct ViewsFunction {
 impl Function for ViewsFunction {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let Self { log, views, kv, policy, retry_policy } = self;
-        let ports = Ports { log, policy, store: views, places: views, tenants: views, kv, pending: views };
+        let ports = Ports {
+            log,
+            policy,
+            store: views,
+            deliveries: views,
+            places: views,
+            tenants: views,
+            kv,
+            pending: views,
+        };
         let batch = Batch { function: "views", dead_letters: views, retry_policy };
         Done::of_batch(&project_batch(batch, ports, &ledger_stream::read(event)?, &clock).await)
     }

@@ -1,6 +1,7 @@
 //! The views in a local DynamoDB and in memory.
 
 mod dead_letters;
+mod deliveries;
 mod dynamo;
 mod feed;
 mod fixtures;

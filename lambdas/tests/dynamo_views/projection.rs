@@ -73,7 +73,16 @@ pub(crate) fn ports<'a>(
     policy: &'a streamio_events::video::Policy,
     kv: &'a dyn KvNamespace,
 ) -> Ports<'a> {
-    Ports { log: &dynamo.log, policy, store: views, places: views, tenants: views, kv, pending: views }
+    Ports {
+        log: &dynamo.log,
+        policy,
+        store: views,
+        deliveries: views,
+        places: views,
+        tenants: views,
+        kv,
+        pending: views,
+    }
 }
 
 /// Asserts that every view is the fold of the log. Returns the records of the key-value store.

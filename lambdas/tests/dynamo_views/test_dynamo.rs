@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;
 use streamio_core::ports::encode_slots::contract::EncodeSlotsHarness;
 use streamio_core::ports::pending_replications::contract::PendingReplicationsHarness;
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
@@ -57,6 +58,14 @@ impl EncodeSlotsHarness for TestDynamo {
 }
 
 impl PendingReplicationsHarness for TestDynamo {
+    type Store = DynamoViews;
+
+    async fn open(&self) -> DynamoViews {
+        self.views().await
+    }
+}
+
+impl DeliveryStoreHarness for TestDynamo {
     type Store = DynamoViews;
 
     async fn open(&self) -> DynamoViews {

@@ -7,16 +7,22 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use streamio_core::delivery::batch::RetryPolicy;
-use streamio_core::fold_cache::ProjectCache;
+use streamio_core::fold_cache::{EndpointCache, ProjectCache};
+use streamio_core::ports::delivery_store::DeliveryKey;
 use streamio_core::testing::{CountedUsage, TestRegion, UnavailableLog, notification};
-use streamio_events::commit::Commit;
-use streamio_events::log::EventLogExt as _;
+use streamio_events::commit::{Commit, NewCommit};
+use streamio_events::id::{CommitId, ProjectId, WebhookId};
+use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
+use streamio_events::stream::StreamId;
 use streamio_events::video::Phase;
+use streamio_events::webhook::Endpoints;
+use streamio_events::webhook::endpoint::NewEndpoint;
 use streamio_lambdas::functions::react::React;
 use streamio_lambdas::runtime::Function as _;
 use streamio_lambdas::runtime::metrics::Counts;
 
 use crate::events::{clock, handled, payload, test_region};
+use crate::queue::{MemoryQueue, places};
 
 fn react(region: &TestRegion) -> React {
     React {
@@ -27,6 +33,9 @@ fn react(region: &TestRegion) -> React {
         slots: Arc::new(region.slots.clone()),
         dead_letters: Arc::clone(&region.dead_letters) as _,
         projects: ProjectCache::default(),
+        endpoints: EndpointCache::default(),
+        places: places(&region.log),
+        queue: Arc::<MemoryQueue>::default(),
         policy: region.policy.clone(),
         retry_policy: RetryPolicy::since_first_failure(Duration::from_mins(10)),
         clock,
@@ -103,4 +112,39 @@ async fn an_unreadable_stream_is_quarantined_and_the_others_are_handled() {
     assert_eq!(region.launcher.launched().len(), 1);
     assert_eq!(region.events("poisoned.mp4").await.last().unwrap().kind, "stream.quarantined");
     assert_eq!(region.dead_letters.kept()[0].function, "react");
+}
+
+/// What happens from the upload to the queue of deliveries.
+#[tokio::test]
+async fn a_message_is_scheduled_from_the_video_and_queued_from_its_own_commit() {
+    let region = test_region().await;
+    let acme: ProjectId = "acme".parse().unwrap();
+    let new = NewEndpoint {
+        url: "https://one.example.com/".to_owned(),
+        types: vec!["video.uploaded".parse().unwrap()],
+        description: None,
+        rate_limit: None,
+    };
+    let webhook_id = WebhookId::derived_from(&[b"one"]);
+    let events = Endpoints::new(acme.clone()).register(&webhook_id, new).unwrap();
+    let commit = NewCommit::new(CommitId::derived_from(&["registered"]), clock(), events);
+    region.log.append(&StreamId::Webhooks(acme), Expected::Any, commit).await.unwrap();
+    region.receive(notification("clip.mp4", "01")).await;
+    let queue = Arc::<MemoryQueue>::default();
+    let function = React { queue: Arc::clone(&queue) as _, ..react(&region) };
+    for _ in 0..2 {
+        let event = stream_of(&region.log.scan_to_end().await.unwrap());
+        assert_eq!(function.handle(event).await.unwrap().response, json!({ "batchItemFailures": [] }));
+    }
+    let commits = region.log.scan_to_end().await.unwrap();
+    let scheduled: Vec<&Commit> =
+        commits.iter().filter(|it| matches!(it.stream, StreamId::Delivery(..))).collect();
+    assert_eq!(scheduled.len(), 1, "however often the batch comes");
+    let queued = queue.take();
+    assert_eq!(queued.len(), 1);
+    assert_eq!(Some(&queued[0].key), DeliveryKey::of_stream(&scheduled[0].stream).as_ref());
+    queue.set_down(true);
+    let event = stream_of(&commits);
+    let done = function.handle(event).await.unwrap();
+    assert_eq!(done.response, json!({ "batchItemFailures": [] }), "a queue that is down blocks no shard");
 }

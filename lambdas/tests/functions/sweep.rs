@@ -5,16 +5,21 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde_json::json;
 use streamio_core::fold_cache::ProjectCache;
+use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
-use streamio_core::testing::{CountedUsage, MemoryPending, TestRegion, notification};
+use streamio_core::testing::{CountedUsage, MemoryDeliveries, MemoryPending, TestRegion, notification};
 use streamio_events::api_key::KeyHash;
+use streamio_events::id::{MessageId, WebhookId};
 use streamio_events::tenant::Tenant;
+use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::Delivery;
 use streamio_lambdas::functions::sweep::Sweep;
 use streamio_lambdas::runtime::Function as _;
 
 use crate::events::{clock, eventbridge, handled, payload, test_region};
+use crate::queue::MemoryQueue;
 
 /// Stores of API keys that accept everything.
 struct Edge;
@@ -38,6 +43,15 @@ impl KvNamespace for Edge {
 }
 
 fn sweep_of(region: &TestRegion, pending: &MemoryPending) -> Sweep {
+    sweep_with(region, pending, &MemoryDeliveries::default(), &Arc::default())
+}
+
+fn sweep_with(
+    region: &TestRegion,
+    pending: &MemoryPending,
+    deliveries: &MemoryDeliveries,
+    queue: &Arc<MemoryQueue>,
+) -> Sweep {
     Sweep {
         log: Arc::new(region.log.clone()),
         launcher: Arc::clone(&region.launcher) as _,
@@ -48,6 +62,8 @@ fn sweep_of(region: &TestRegion, pending: &MemoryPending) -> Sweep {
         tenants: Arc::new(Edge),
         kv: Arc::new(Edge),
         pending: Arc::new(pending.clone()),
+        deliveries: Arc::new(deliveries.clone()),
+        queue: Arc::clone(queue) as _,
         projects: ProjectCache::default(),
         policy: region.policy.clone(),
         clock,
@@ -64,10 +80,16 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     let event = payload(include_str!("../payloads/schedule_scheduler.json"));
     let nothing = json!({ "replicated": 0, "failed": 0, "left": 0 });
     let done = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(done.response, json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing }));
+    assert_eq!(
+        done.response,
+        json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0 } })
+    );
     assert_eq!(region.launcher.launched().len(), 1);
     let again = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(again.response, json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing }));
+    assert_eq!(
+        again.response,
+        json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0 } })
+    );
     pending.add(&"acme".parse().unwrap(), clock()).await.unwrap();
     let replicated = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(replicated.response["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));
@@ -96,4 +118,23 @@ async fn a_schedule_for_a_part_sweeps_its_videos_and_leaves_the_keys_to_the_swee
     }
     assert!(handled.iter().sum::<u64>() == 20 && !handled.contains(&0), "{handled:?}");
     assert!(sweep.handle(json!({ "part": 2, "of": 2 })).await.is_err());
+}
+
+#[tokio::test]
+async fn webhook_deliveries_that_are_overdue_are_queued_by_the_sweep_of_everything() {
+    let region = test_region().await;
+    let (deliveries, queue) = (MemoryDeliveries::default(), Arc::<MemoryQueue>::default());
+    let message_id = MessageId::derived_from(&["message"]);
+    let webhook_id = WebhookId::derived_from(&[b"one"]);
+    let mut delivery = Delivery::new("acme".parse().unwrap(), webhook_id, message_id);
+    (delivery.version, delivery.due_at) =
+        (1, Some(Timestamp::from_unix_seconds(clock().unix_seconds() - 30)));
+    deliveries.put_delivery(&delivery).await.unwrap();
+    let sweep = sweep_with(&region, &MemoryPending::default(), &deliveries, &queue);
+    let part = sweep.handle(json!({ "part": 0, "of": 2 })).await.unwrap();
+    assert_eq!(part.response["webhooks"], json!({ "queued": 0 }));
+    let everything = payload(include_str!("../payloads/schedule_scheduler.json"));
+    let done = sweep.handle(everything).await.unwrap();
+    assert_eq!(done.response["webhooks"], json!({ "queued": 1 }));
+    assert_eq!(queue.take()[0].key, DeliveryKey::of(&delivery));
 }

@@ -121,7 +121,10 @@ impl Webhooks<'_> {
     /// The part of the project's feed that the request is about. It ends where the feed ends now: what happens later is sent when it
     /// happens.
     async fn part(&self, request: &ReplayRequest) -> Result<Part, HomeError> {
-        let feed = &*self.ports.feed;
+        let Some(feed) = &self.ports.feed else {
+            let text = "This deployment cannot send webhooks again by a job yet; POST /webhook-deliveries/{id}/resend sends one.";
+            return Err(HomeError::Conflict { text: text.to_owned() });
+        };
         let feed_end = feed.end(self.project_id).await.map_err(HomeError::because_of)?;
         let start = match request.from {
             FeedBound::Seq(seq) => Ok(seq),

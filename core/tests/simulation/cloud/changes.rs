@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::reactions::batch::react_batch;
+use streamio_core::testing::MemoryDeliveries;
 use streamio_core::views::projection::{Ports, project_batch};
 use streamio_events::commit::Commit;
 
@@ -136,13 +137,16 @@ async fn handle(
     let batch = Batch { function: function.name(), dead_letters: &invocation.views, retry_policy: &retry };
     let clock = || invocation.actor.now();
     match function {
-        Function::React => react_batch(batch, invocation.ports(), None, &records, &clock).await,
+        Function::React => react_batch(batch, invocation.ports(), None, None, &records, &clock).await,
         Function::Views => {
             let Invocation { log, views, kv, world, .. } = &invocation;
+            // The simulated tenants have no webhook endpoints.
+            let deliveries = &MemoryDeliveries::default();
             let ports = Ports {
                 log,
                 policy: &world.policy,
                 store: views,
+                deliveries,
                 places: views,
                 tenants: views,
                 kv,

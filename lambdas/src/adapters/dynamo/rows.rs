@@ -1,29 +1,17 @@
 //! Reads items by their keys.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::types::KeysAndAttributes;
-use backon::{BackoffBuilder as _, ExponentialBuilder};
 use streamio_core::ports::AdapterError;
 
 use super::DynamoViews;
 use super::item::{Item, ONLY_ITEM, key, text_of};
+use crate::adapters::pauses::pauses;
 
 /// The maximum number of keys of one request
 /// (<https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchGetItem.html>).
 const MAX_KEYS: usize = 100;
-
-/// The pauses between retries of requests that the SDK does not retry: those that were only partly processed, and transactions
-/// that conflicted with another.
-pub(super) fn pauses() -> impl Iterator<Item = Duration> {
-    ExponentialBuilder::default()
-        .with_min_delay(Duration::from_millis(20))
-        .with_max_delay(Duration::from_secs(1))
-        .with_max_times(8)
-        .with_jitter()
-        .build()
-}
 
 impl DynamoViews {
     /// The only item of `pk`, with a consistent read.

@@ -14,7 +14,7 @@ use streamio_events::id::{ProjectId, VideoId};
 
 use super::DynamoViews;
 use super::item::{InvalidItem, Item, key, number, number_of, text, text_of};
-use super::rows::pauses;
+use crate::adapters::pauses::pauses;
 
 /// The sort key of the item that counts the slots that are held.
 const COUNT: &str = "count";

@@ -8,11 +8,11 @@ use aws_sdk_dynamodb::types::{
 
 use streamio_core::ports::AdapterError;
 
-/// The index of a project's videos except expired and deleted ones, by age.
+/// The index of a project's videos except expired and deleted ones, and of its deliveries of webhooks, by age.
 pub const BY_PROJECT: &str = "by_project";
-/// The index of a project's videos in one state, by age.
+/// The index of a project's videos in one state, and of the deliveries about one video, by age.
 pub const BY_STATE: &str = "by_state";
-/// The index of videos that a sweep has to handle, by due time.
+/// The index of videos that a sweep has to handle, by due time, and of deliveries of webhooks that are to be attempted.
 pub const BY_DUE: &str = "by_due";
 /// The attribute with the time, in seconds since the Unix epoch, after which DynamoDB removes an item.
 pub const TTL_ATTRIBUTE: &str = "ttl";

@@ -46,7 +46,7 @@ impl DynamoViews {
     }
 
     /// The keys of at most `limit` entries of a list, from its end on, and whether there may be more entries.
-    async fn entries(
+    pub(super) async fn entries(
         &self,
         index: &str,
         (partition, value): (&str, String),

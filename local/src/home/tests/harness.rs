@@ -97,7 +97,7 @@ impl HomeHarness {
             deliveries: Arc::new(store.clone()),
             keys: WebhookKeys::new(&[7; 32]).unwrap(),
             urls: Rules::default(),
-            feed: Arc::new(LogFeed(log.clone())),
+            feed: Some(Arc::new(LogFeed(log.clone()))),
         };
         let region = region(&log, store, webhooks, policy);
         let mut state = HomeState::new(Arc::clone(&region), &log);
