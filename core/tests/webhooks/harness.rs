@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
@@ -14,6 +15,7 @@ use streamio_core::ports::project_feed::{
 };
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
+use streamio_core::reactions::batch::react_batch;
 use streamio_core::testing::{CountedUsage, MemoryDeliveries, TestRegion, start_time};
 use streamio_core::webhooks::delivering::{self, DeliveringError, deliver};
 use streamio_core::webhooks::keys::WebhookKeys;
@@ -286,6 +288,25 @@ impl Harness {
                 self.consume_one(commit).await;
             }
         }
+    }
+
+    /// Delivers `commits` to the reactions, which schedule messages and take the steps of videos.
+    pub(crate) async fn react(&self, commits: Vec<Commit>) -> Report {
+        let region = &self.region;
+        let messages =
+            scheduling::Ports { log: &region.log, endpoints: &self.endpoints, places: &self.places };
+        let retry_policy = RetryPolicy::since_first_failure(Duration::MAX);
+        let batch =
+            Batch { function: "react", dead_letters: &*region.dead_letters, retry_policy: &retry_policy };
+        let record = |(index, commit): (usize, Commit)| Record {
+            sequence: index.to_string(),
+            id: index.to_string(),
+            arrived_at: self.now(),
+            payload: String::new(),
+            content: Ok(commit),
+        };
+        let records: Vec<_> = commits.into_iter().enumerate().map(record).collect();
+        react_batch(batch, region.ports(), Some(messages), &records, &|| self.now()).await
     }
 
     pub(crate) async fn consume_one(&self, commit: &Commit) {
