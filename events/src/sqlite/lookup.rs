@@ -32,6 +32,25 @@ impl SqliteLog {
             .await
     }
 
+    /// Like [`changes_after`](Self::changes_after), restricted to the stream with this name, which may be damaged. The cost depends on the
+    /// length of the stream, not of the log.
+    pub async fn changes_of_stream(
+        &self,
+        stream: &str,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Commit)>, ChangesError> {
+        let stream = stream.to_owned();
+        self.inner
+            .readers
+            .with(move |connection| {
+                // With the `+`, SQLite looks the stream up in its index instead of reading the log in the order of positions.
+                let condition = "stream = ?1 AND position > ?2 ORDER BY +position LIMIT ?3";
+                changes(connection, condition, (stream, read::integer(position), read::integer(limit as u64)))
+            })
+            .await
+    }
+
     /// The place of a commit among the commits of its project, counted from 0 without gaps in the order of their appends; `None` if
     /// `stream` has no commit with the first version `first`.
     pub async fn place_of(&self, stream: &StreamId, first: u64) -> Result<Option<u64>, ReadError> {
