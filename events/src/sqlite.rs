@@ -30,9 +30,10 @@
 //! # Places
 //!
 //! Each commit also has a place among the commits of its project: 0, 1, 2, … without gaps, in the order of their positions. It is
-//! assigned in the same transaction.
+//! assigned in the same transaction, and the file accepts no other one.
 
 mod lookup;
+mod migration;
 mod open;
 mod places;
 mod read;
@@ -48,6 +49,7 @@ use std::thread;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use self::lookup::CommitPlace;
 pub use self::open::OpenError;
 use self::read::FailedRead;
 use self::readers::Readers;
@@ -82,8 +84,9 @@ struct Inner {
 }
 
 impl SqliteLog {
-    /// Opens the log in the file at `path`. The file is created if it does not exist; its folder must exist. Blocks
-    /// for some milliseconds. Any number of processes may open the same file.
+    /// Opens the log in the file at `path`. The file is created if it does not exist; its folder must exist. Any number of
+    /// processes may open the same file. Blocks for some milliseconds, or, if the file was written by an earlier release, until it
+    /// has the current schema: it is read and written once.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         // SQLite interprets `:memory:`, `file:…` and an empty path in its own way, and connections are opened later,
         // when the working directory may have changed.

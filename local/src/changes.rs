@@ -18,6 +18,8 @@ pub(crate) enum Scope<'a> {
     ProjectStreams,
     /// All streams of one project.
     Project(&'a ProjectId),
+    /// The stream with this name as stored, which may be damaged.
+    Stream(&'a str),
 }
 
 /// One change of the log.
@@ -72,6 +74,7 @@ pub(crate) async fn read(
             Scope::All => log.changes_after(position, count).await,
             Scope::ProjectStreams => log.changes_about_projects(position, count).await,
             Scope::Project(project_id) => log.changes_of_project(project_id, position, count).await,
+            Scope::Stream(stream) => log.changes_of_stream(stream, position, count).await,
         };
         match page {
             Ok(page) if page.is_empty() => break,

@@ -1,8 +1,9 @@
 //! Consumers of the log's changes. Each reads all changes in order, delivers them in batches by the rules of
 //! [`streamio_core::delivery`], and stores how far it has read.
 //!
-//! A stream whose delivery fails is stored as pending and retried separately, so that it never delays other streams, also not
-//! after a restart. A crash repeats the batch that it interrupted.
+//! The changes of a stream are delivered in their order. A stream whose delivery fails is pending: from the failed change on, all of its
+//! changes are delivered separately, so that it never delays other streams, also not after a restart. No change is left out, because a
+//! handler may act on each. A crash repeats the batch that it interrupted.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -18,9 +19,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::changes::{self, Change, Scope};
 use crate::clock;
-use crate::view_store::SqliteViewStore;
+use crate::view_store::{SqliteViewStore, Undelivered};
 
-/// How many changes are read at a time.
+/// How many changes the platform reads at a time.
 const BATCH: usize = 512;
 
 /// The pause after a failed delivery or read, doubled up to the maximum while it fails.
@@ -42,10 +43,12 @@ pub(crate) struct Consumer {
     pub(crate) wants: fn(&Commit) -> bool,
     /// The log.
     pub(crate) log: SqliteLog,
-    /// Stores positions, pending streams and dead letters.
+    /// Stores positions, pending changes and dead letters.
     pub(crate) store: SqliteViewStore,
     /// Without a limit: an outage of the platform delays a stream and makes no dead letter.
     pub(crate) retry_policy: RetryPolicy,
+    /// How many changes are read at a time.
+    pub(crate) batch: usize,
 }
 
 impl Consumer {
@@ -56,7 +59,8 @@ impl Consumer {
         log: SqliteLog,
         store: SqliteViewStore,
     ) -> Self {
-        Self { name, wants, log, store, retry_policy: RetryPolicy::since_first_failure(Duration::MAX) }
+        let retry_policy = RetryPolicy::since_first_failure(Duration::MAX);
+        Self { name, wants, log, store, retry_policy, batch: BATCH }
     }
 
     /// Delivers changes to `handler` until `stop`.
@@ -84,56 +88,77 @@ impl Consumer {
         }
     }
 
-    /// Delivers the next batch of changes. Returns `false` if there were none.
+    /// Delivers the next batch of changes, except those of pending streams, which become pending too. Returns `false` if there were no
+    /// changes.
     pub(crate) async fn deliver_next(&self, handler: &dyn DeliverBatch) -> bool {
         let position = self.retry_until_ok(|| self.store.cursor(self.name)).await;
-        let changes = self.retry_until_ok(|| changes::read(&self.log, Scope::All, position, BATCH)).await;
+        let changes =
+            self.retry_until_ok(|| changes::read(&self.log, Scope::All, position, self.batch)).await;
         let Some(last) = changes.last() else { return false };
         let end = last.position;
-        let records: Vec<_> = changes.into_iter().filter_map(|change| self.record(change)).collect();
-        let failed = self.deliver(&records, handler).await;
-        self.retry_until_ok(|| self.store.advance(self.name, end, failed.clone())).await;
+        // A stream can become pending only here. If it is delivered meanwhile, its new changes are pending for a moment.
+        let pending = self.retry_until_ok(|| self.store.pending(self.name)).await;
+        let records = changes.into_iter().filter_map(|change| self.record(change));
+        let (waiting, records): (Vec<_>, Vec<_>) =
+            records.partition(|record| pending.contains_key(&stream_of(record)));
+        let mut undelivered = self.deliver(&records, handler).await;
+        undelivered.extend(ranges(waiting.iter()));
+        self.retry_until_ok(|| self.store.advance(self.name, end, undelivered.clone())).await;
         true
     }
 
-    /// Delivers the latest change of each pending stream again. Returns whether any failed.
-    async fn retry_pending(&self, handler: &dyn DeliverBatch) -> bool {
-        let pending = self.retry_until_ok(|| self.store.pending(self.name)).await;
-        if pending.is_empty() {
-            return false;
+    /// Delivers the pending changes. Returns whether any failed.
+    pub(crate) async fn retry_pending(&self, handler: &dyn DeliverBatch) -> bool {
+        let mut pending = self.retry_until_ok(|| self.store.pending(self.name)).await.into_iter().peekable();
+        let mut has_failed = false;
+        while pending.peek().is_some() {
+            let (mut records, mut next) = (Vec::new(), BTreeMap::new());
+            while records.len() < self.batch
+                && let Some((stream, undelivered)) = pending.next()
+            {
+                let changes = self.undelivered_changes(&stream, undelivered).await;
+                let end = match changes.last() {
+                    Some(last) if changes.len() >= self.batch => last.position,
+                    _ => undelivered.last,
+                };
+                next.insert(stream, end.saturating_add(1));
+                records.extend(changes.into_iter().filter_map(|change| self.record(change)));
+            }
+            for (stream, undelivered) in self.deliver(&records, handler).await {
+                has_failed = true;
+                next.insert(stream, undelivered.first);
+            }
+            self.retry_until_ok(|| self.store.resolve(self.name, next.clone())).await;
         }
-        let mut records = Vec::new();
-        for position in pending.values() {
-            let before = position.saturating_sub(1);
-            let changes = self.retry_until_ok(|| changes::read(&self.log, Scope::All, before, 1)).await;
-            let same = changes.into_iter().filter(|change| change.position == *position);
-            records.extend(same.filter_map(|change| self.record(change)));
-        }
-        let failed = self.deliver(&records, handler).await;
-        let done: BTreeMap<String, u64> =
-            pending.into_iter().filter(|(stream, _)| !failed.contains_key(stream)).collect();
-        self.retry_until_ok(|| self.store.resolve(self.name, done.clone())).await;
-        !failed.is_empty()
+        has_failed
     }
 
-    /// Delivers records. Returns the streams that failed, each with the position of its last record.
-    async fn deliver(&self, records: &[Record<Commit>], handler: &dyn DeliverBatch) -> BTreeMap<String, u64> {
+    /// Reads the first of the changes of `stream` that are to be delivered, at most one more than a batch.
+    async fn undelivered_changes(&self, stream: &str, undelivered: Undelivered) -> Vec<Change> {
+        let Undelivered { first, last } = undelivered;
+        // The first one by its position, because the name of its stream may be damaged.
+        let before = first.saturating_sub(1);
+        let mut changes = self.retry_until_ok(|| changes::read(&self.log, Scope::All, before, 1)).await;
+        changes.retain(|change| change.position == first);
+        let scope = Scope::Stream(stream);
+        let following = self.retry_until_ok(|| changes::read(&self.log, scope, first, self.batch)).await;
+        changes.extend(following.into_iter().take_while(|change| change.position <= last));
+        changes
+    }
+
+    /// Delivers records. Returns the changes that are to be delivered again.
+    async fn deliver(
+        &self,
+        records: &[Record<Commit>],
+        handler: &dyn DeliverBatch,
+    ) -> BTreeMap<String, Undelivered> {
         if records.is_empty() {
             return BTreeMap::new();
         }
         let batch =
             Batch { function: self.name, dead_letters: &self.store, retry_policy: &self.retry_policy };
         let report = handler.deliver(batch, records).await;
-        let failed = records.iter().filter(|record| report.failed.contains(&record.sequence));
-        failed
-            .filter_map(|record| {
-                let stream = match &record.content {
-                    Ok(commit) => commit.stream.to_string(),
-                    Err(_) => record.id.clone(),
-                };
-                Some((stream, record.sequence.parse().ok()?))
-            })
-            .collect()
+        ranges(records.iter().filter(|record| report.failed.contains(&record.sequence)))
     }
 
     /// Returns the record of a change that is to be delivered.
@@ -180,7 +205,30 @@ impl Consumer {
     }
 }
 
+/// The name of the stream of a record, which may be damaged.
+fn stream_of(record: &Record<Commit>) -> String {
+    match &record.content {
+        Ok(commit) => commit.stream.to_string(),
+        Err(_) => record.id.clone(),
+    }
+}
+
+/// The first and the last of the records of each stream, by their positions.
+fn ranges<'a>(records: impl Iterator<Item = &'a Record<Commit>>) -> BTreeMap<String, Undelivered> {
+    let mut ranges: BTreeMap<String, Undelivered> = BTreeMap::new();
+    for record in records {
+        let position = record.sequence.parse().expect("it is a position in the log");
+        let range =
+            ranges.entry(stream_of(record)).or_insert(Undelivered { first: position, last: position });
+        *range = Undelivered { first: range.first.min(position), last: range.last.max(position) };
+    }
+    ranges
+}
+
 /// Whether `commit` only states that its stream is quarantined: delivering it would only fail again.
 pub(crate) fn is_quarantine(commit: &Commit) -> bool {
     commit.events.iter().all(|event| event.kind == "stream.quarantined")
 }
+
+#[cfg(test)]
+mod tests;

@@ -69,6 +69,7 @@ impl Reactions {
         let views =
             this.consumer("views", |commit| views::is_relevant(&commit.stream) && !is_quarantine(commit));
         let handler = Views(Arc::clone(&this));
+        views.retry_pending(&handler).await;
         while views.deliver_next(&handler).await {}
         this.recover_in_progress().await;
 

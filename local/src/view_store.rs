@@ -23,6 +23,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 use tokio::sync::Notify;
 
+pub(crate) use self::consumers::Undelivered;
 #[cfg(feature = "testing")]
 pub(crate) use self::list::reprint_cursor;
 use self::list::{Cursor, list_name, list_query};
@@ -69,7 +70,8 @@ const SCHEMA: &str = "
     CREATE TABLE pending (
         consumer TEXT NOT NULL,
         stream TEXT NOT NULL,
-        position INTEGER NOT NULL,
+        first INTEGER NOT NULL,
+        last INTEGER NOT NULL,
         PRIMARY KEY (consumer, stream)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE dead_letters (
@@ -84,13 +86,13 @@ const SCHEMA: &str = "
 
 /// The view store of the one-machine platform. Cheap to clone.
 ///
-/// Whatever cannot be read in it is made anew from the log: a row that is unreadable counts as absent, and a damaged file is replaced by
+/// Whatever cannot be read in it is computed again from the log: a row that is unreadable counts as absent, and a damaged file is replaced by
 /// an empty one, after which the consumers read the log from its beginning.
 #[derive(Clone)]
 pub(crate) struct SqliteViewStore {
     path: PathBuf,
     connection: Arc<Mutex<Connection>>,
-    /// The videos whose rows could not be read, to be folded anew.
+    /// The videos whose rows could not be read, to be folded again.
     unreadable: Arc<Mutex<BTreeSet<(ProjectId, VideoId)>>>,
     /// Notified when a webhook delivery is written that is due at some time.
     due_deliveries: Arc<Notify>,

@@ -160,7 +160,7 @@ async fn verify(arguments: &Verify, output: Output) -> Result<(), Failure> {
     output.result(&verification, || findings.join("\n"))?;
     Err(Failure::new(
         Exit::Failed,
-        format!("{} of {streams} streams are damaged", findings.len()),
+        format!("defects of the log: {}", findings.len()),
         "restore a backup with `streamio restore`, or compare with an earlier export",
     ))
 }

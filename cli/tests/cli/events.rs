@@ -96,7 +96,7 @@ async fn verify_and_export_find_a_changed_event() {
     let changed = run_on(data.path(), &["events", "verify"]).await;
     let finding = "the commit at version 1 of project/acme was changed";
     assert_eq!((changed.code, changed.stdout.as_str()), (Some(1), &*format!("{finding}\n")));
-    assert!(changed.stderr.contains("error: 1 of 1 streams are damaged"), "{changed:?}");
+    assert!(changed.stderr.contains("error: defects of the log: 1"), "{changed:?}");
     let json = run_on(data.path(), &["--json", "events", "verify"]).await;
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["findings"][0], finding);
     let export = run_on(data.path(), &["events", "export"]).await;

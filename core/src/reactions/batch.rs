@@ -101,6 +101,21 @@ impl Reactions<'_> {
         }
     }
 
+    /// Schedules the messages about the commits. If the endpoints of the project cannot be understood, there are none that receive messages:
+    /// their stream is quarantined, and the stream of the commits, which is not at fault, goes on.
+    async fn schedule(&self, stream: &StreamId, commits: &[&Commit]) -> Result<(), SchedulingError> {
+        let Some(ports) = self.messages else { return Ok(()) };
+        match schedule_messages(ports, (self.clock)(), stream, commits).await {
+            Err(SchedulingError::Endpoints(error)) if !error.is_retryable() => {
+                tracing::error!(stream = %stream, error = chain(&error), "no messages are sent about events, because the webhook endpoints of the project cannot be understood");
+                let endpoints = StreamId::Webhooks(stream.project_id().clone());
+                quarantine::report_at_head(self.ports.log, (self.clock)(), &endpoints, &error).await;
+                Ok(())
+            }
+            scheduled => scheduled,
+        }
+    }
+
     /// Launches attempts that wait for a slot, if the limits of their project have changed.
     async fn launch_waiting(&self, project_id: &ProjectId, commits: &[&Commit]) {
         let mut kinds = commits.iter().flat_map(|commit| &commit.events).map(|event| event.kind.as_str());
@@ -123,11 +138,8 @@ impl Handler for Reactions<'_> {
 
     /// Messages and steps do not wait for each other: a message that cannot be scheduled delays no attempt, and the other way round.
     async fn handle(&self, stream: &StreamId, commits: &[&Commit]) -> Progress<ReactionError> {
-        let scheduling = async {
-            let Some(ports) = self.messages else { return Ok(()) };
-            schedule_messages(ports, (self.clock)(), stream, commits).await
-        };
-        let (scheduled, steps) = futures::join!(scheduling, self.take_steps(stream, commits));
+        let (scheduled, steps) =
+            futures::join!(self.schedule(stream, commits), self.take_steps(stream, commits));
         let first = commits.iter().position(|commit| leads_to_messages(commit)).unwrap_or(0);
         let messages = match scheduled {
             Ok(()) => Progress::all(commits.len()),

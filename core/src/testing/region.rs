@@ -167,6 +167,13 @@ impl TestRegion {
         self.append_unreadable(&stream, "project.updated", data).await;
     }
 
+    /// Appends an event of a known type whose data cannot be read to the stream of the webhook endpoints of `acme`.
+    pub async fn poison_webhooks(&self) {
+        let data = serde_json::json!({ "webhookId": 7 });
+        let stream = StreamId::Webhooks("acme".parse().unwrap());
+        self.append_unreadable(&stream, "webhook.updated", data).await;
+    }
+
     async fn append_unreadable(&self, stream: &StreamId, kind: &str, data: serde_json::Value) {
         let event = RecordedEvent { kind: kind.to_owned(), version: 1, at: self.now, data, fact: None };
         let id = CommitId::derived_from(&["poison"]);

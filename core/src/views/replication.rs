@@ -126,6 +126,9 @@ pub struct PendingReport {
 /// Handles at most `limit` entries that are due, those of one project together. Starts no project after `time`, or after
 /// [`MAX_CONSECUTIVE_REJECTIONS`] rejections in succession, because then the store is likely to reject the rest too. A project that the
 /// store rejects becomes due after the others.
+///
+/// # Errors
+/// If the entries cannot be read. The failure of one project does not delay the others.
 pub async fn replicate_pending(
     ports: Ports<'_>,
     clock: Clock<'_>,
@@ -150,7 +153,7 @@ pub async fn replicate_pending(
             }
         };
         for id in &ids {
-            ports.pending.remove(id).await?;
+            remove(ports, &project_id, id).await;
         }
         match progress {
             Progress::Edge(version) => {
@@ -186,6 +189,13 @@ async fn due_projects(
     Ok(projects)
 }
 
+/// Removes an entry of a project. An entry that stays makes the sweep write the project's records once more, which is harmless.
+async fn remove(ports: Ports<'_>, project_id: &ProjectId, id: &PendingId) {
+    if let Err(error) = ports.pending.remove(id).await {
+        tracing::warn!(project.id = %project_id, error = chain(&error), "a project whose keys were written to the edge's store stays pending");
+    }
+}
+
 /// Writes the records of a project, as a writer, until the log has nothing newer.
 async fn write_records(
     ports: Ports<'_>,
@@ -195,12 +205,7 @@ async fn write_records(
     let mut writer = Writer { ports, project_id, now, entry: None };
     let written = writer.write().await;
     match (&written, &writer.entry) {
-        // An entry that stays makes the sweep write the records once more, which is harmless.
-        (Ok(Progress::Edge(_)), Some(entry)) => {
-            if let Err(error) = ports.pending.remove(entry).await {
-                tracing::warn!(project.id = %project_id, error = chain(&error), "a project whose keys were replicated stays pending");
-            }
-        }
+        (Ok(Progress::Edge(_)), Some(entry)) => remove(ports, project_id, entry).await,
         (Ok(Progress::Home(..)), _) => {
             ports.pending.add(project_id, now).await?;
         }

@@ -30,7 +30,7 @@ pub struct Ports<'a> {
 /// Why messages were not scheduled.
 #[derive(Debug, thiserror::Error)]
 pub enum SchedulingError {
-    /// The project's endpoints are not known.
+    /// The project's endpoints are not known, now or at the time of an event.
     #[error("the webhook endpoints of the project cannot be read")]
     Endpoints(#[from] FoldError),
     /// The events that the messages are about cannot be read.
@@ -121,7 +121,7 @@ pub(super) async fn endpoints_at(
     place: u64,
 ) -> Result<Endpoints, SchedulingError> {
     let stream = StreamId::Webhooks(project_id.clone());
-    let mut commits = ports.log.read_to_end(&stream, 1).await?;
+    let mut commits = ports.log.read_to_end(&stream, 1).await.map_err(FoldError::from)?;
     // Usually the last one is earlier, too.
     while let Some(last) = commits.last() {
         if ports.places.place(last).await? <= place {
@@ -131,7 +131,7 @@ pub(super) async fn endpoints_at(
     }
     let mut endpoints = Endpoints::new(project_id.clone());
     for commit in &commits {
-        endpoints.apply_commit(commit)?;
+        endpoints.apply_commit(commit).map_err(FoldError::from)?;
     }
     Ok(endpoints)
 }

@@ -215,10 +215,10 @@ pub(crate) struct Faults {
 }
 
 /// By how much a wrong clock is wrong.
-const CLOCK_ERROR: i64 = HOUR.cast_signed();
+pub(crate) const CLOCK_ERROR: Millis = HOUR;
 
 /// By how much the functions' clock may be ahead of the workers' clocks: less than the time after which a worker is lost.
-const TOLERATED_CLOCK_ERROR: i64 = 15_000;
+const TOLERATED_CLOCK_ERROR: Millis = 15_000;
 
 impl Faults {
     /// Returns the faults of the run of `plan`.
@@ -267,7 +267,9 @@ impl Faults {
             return Timestamp::from_unix_millis(millis);
         }
         let ahead = if self.has_one_clock { CLOCK_ERROR } else { TOLERATED_CLOCK_ERROR };
-        for (fault, error) in [(Fault::ClockAhead, ahead), (Fault::ClockBehind, -CLOCK_ERROR)] {
+        let errors =
+            [(Fault::ClockAhead, ahead.cast_signed()), (Fault::ClockBehind, -CLOCK_ERROR.cast_signed())];
+        for (fault, error) in errors {
             let mut periods = self.periods.iter().filter(|it| it.fault == fault);
             if periods.any(|it| (it.from..it.until).contains(&now)) {
                 self.counts[fault as usize].fetch_add(1, Ordering::Relaxed);

@@ -7,7 +7,7 @@ use streamio_events::limits::{Limit, ProjectLimits};
 use streamio_events::video::Policy;
 
 use crate::engine::{HOUR, MINUTE, Millis, SECOND};
-use crate::faults::{Fault, FaultPeriod};
+use crate::faults::{CLOCK_ERROR, Fault, FaultPeriod};
 
 /// The largest number of periods of faults after which running attempts expire: a video is errored after three failures.
 pub(crate) const MAX_EXPIRING: usize = 2;
@@ -213,9 +213,13 @@ impl Plan {
         uploads.filter(|(one, upload)| !is_disturbed(one, upload)).map(|(one, _)| one.id).collect()
     }
 
-    /// Whether a fault that delays the sweep is planned between these times, or a loss of the rows that it reads.
+    /// Whether a fault that delays the sweep is planned between these times, or a loss of the rows that it reads. What a clock that was
+    /// ahead has postponed comes late for as long after it was set right.
     pub(crate) fn delays_sweep(&self, from: Millis, until: Millis) -> bool {
-        self.meets_any(Fault::delays_sweep, from, until) || self.loses_rows(from, until)
+        let is_ahead = |fault| fault == Fault::ClockAhead;
+        self.meets_any(Fault::delays_sweep, from, until)
+            || self.meets_any(is_ahead, from.saturating_sub(CLOCK_ERROR), until)
+            || self.loses_rows(from, until)
     }
 
     /// Whether something that delays publications is planned between these times.

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use streamio_core::delivery::batch::Report;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::testing::notification;
+use streamio_events::commit::Commit;
 use streamio_events::fault::{Fault, FaultyLog};
 use streamio_events::home::{DeliveryFilter, HomeError, WebhookCall, WebhookResult};
+use streamio_events::log::EventLogExt as _;
 use streamio_events::media::VideoError;
+use streamio_events::stream::StreamId;
 use streamio_events::webhook::{DeliveryState, MessageType};
 
 use crate::harness::{Harness, Reply, acme};
@@ -291,4 +295,26 @@ async fn seq_is_the_place_of_the_event_in_the_projects_feed() {
         assert_eq!(commit.stream.to_string(), format!("video/acme/{}", data["videoId"].as_str().unwrap()));
         assert!(commit.events.iter().any(|it| MessageType::of_event(it) == Some(MessageType::VideoUploaded)));
     }
+}
+
+#[tokio::test]
+async fn endpoints_that_cannot_be_understood_are_quarantined_and_the_videos_go_on() {
+    let mut harness = Harness::new().await;
+    harness.endpoint(URL, &["*"]).await;
+    harness.region.poison_webhooks().await;
+    for name in ["a.mp4", "b.mp4"] {
+        harness.region.receive(notification(name, "01")).await;
+    }
+    let mut commits = harness.region.log.scan_to_end().await.unwrap();
+    commits.retain(|commit| matches!(commit.stream, StreamId::Video(..)));
+    let count = commits.len();
+    let expected = Report { handled: count, ..Report::default() };
+    assert_eq!(harness.react(commits).await, expected, "no record fails or becomes a dead letter");
+    assert_eq!(harness.region.launcher.launched().len(), 2, "the steps of the videos are taken");
+    let log = harness.region.log.scan_to_end().await.unwrap();
+    let has_quarantine =
+        |commit: &&Commit| commit.events.iter().any(|event| event.kind == "stream.quarantined");
+    let quarantined: Vec<_> =
+        log.iter().filter(has_quarantine).map(|commit| commit.stream.to_string()).collect();
+    assert_eq!(quarantined, ["webhooks/acme"], "once, and no video");
 }

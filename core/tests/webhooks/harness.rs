@@ -6,12 +6,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
+use streamio_core::reactions::batch::react_batch;
 use streamio_core::testing::{CountedUsage, MemoryDeliveries, MemoryFeed, TestRegion, start_time};
 use streamio_core::webhooks::delivering::{self, DeliveringError, deliver};
 use streamio_core::webhooks::keys::WebhookKeys;
@@ -23,7 +25,6 @@ use streamio_events::commit::Commit;
 use streamio_events::home::{EndpointWithSecret, Home as _, HomeError, WebhookCall, WebhookResult};
 use streamio_events::id::{CommitId, ProjectId, WebhookId};
 use streamio_events::log::EventLog;
-use streamio_events::memory::MemoryLog;
 use streamio_events::stream::StreamId;
 use streamio_events::tenant::Tenant;
 use streamio_events::timestamp::Timestamp;
@@ -278,6 +279,24 @@ impl Harness {
                 self.consume_one(commit).await;
             }
         }
+    }
+
+    /// Delivers `commits` to the reactions, which schedule messages and take the steps of videos.
+    pub(crate) async fn react(&self, commits: Vec<Commit>) -> Report {
+        let region = &self.region;
+        let messages = scheduling::Ports { log: &region.log, endpoints: &self.endpoints, places: &self.feed };
+        let retry_policy = RetryPolicy::since_first_failure(Duration::MAX);
+        let batch =
+            Batch { function: "react", dead_letters: &*region.dead_letters, retry_policy: &retry_policy };
+        let record = |(index, commit): (usize, Commit)| Record {
+            sequence: index.to_string(),
+            id: index.to_string(),
+            arrived_at: self.now(),
+            payload: String::new(),
+            content: Ok(commit),
+        };
+        let records: Vec<_> = commits.into_iter().enumerate().map(record).collect();
+        react_batch(batch, region.ports(), Some(messages), None, &records, &|| self.now()).await
     }
 
     pub(crate) async fn consume_one(&self, commit: &Commit) {

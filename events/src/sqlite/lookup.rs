@@ -1,6 +1,6 @@
 //! Queries in addition to the port, which the embedded log's indexes make cheap.
 
-use rusqlite::{Connection, OptionalExtension as _, Params};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row};
 
 use super::SqliteLog;
 use super::places;
@@ -11,6 +11,17 @@ use crate::id::ProjectId;
 use crate::log::{ChangesError, ReadError};
 use crate::stream::StreamId;
 use crate::timestamp::Timestamp;
+
+/// The place that a commit has among the commits of its project, as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitPlace {
+    /// The position of the commit in the log.
+    pub position: u64,
+    /// The project that the name of its stream contains, which may be damaged.
+    pub project_id: String,
+    /// The place; `None` if it is damaged.
+    pub place: Option<u64>,
+}
 
 impl SqliteLog {
     /// Like [`changes_after`](Self::changes_after), restricted to the streams of `project_id`, of all kinds.
@@ -30,6 +41,25 @@ impl SqliteLog {
                     condition,
                     (project_id, read::integer(position), read::integer(limit as u64)),
                 )
+            })
+            .await
+    }
+
+    /// Like [`changes_after`](Self::changes_after), restricted to the stream with this name, which may be damaged. The cost depends on the
+    /// length of the stream, not of the log.
+    pub async fn changes_of_stream(
+        &self,
+        stream: &str,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<(u64, Commit)>, ChangesError> {
+        let stream = stream.to_owned();
+        self.inner
+            .readers
+            .with(move |connection| {
+                // With the `+`, SQLite looks the stream up in its index instead of reading the log in the order of positions.
+                let condition = "stream = ?1 AND position > ?2 ORDER BY +position LIMIT ?3";
+                changes(connection, condition, (stream, read::integer(position), read::integer(limit as u64)))
             })
             .await
     }
@@ -124,6 +154,14 @@ impl SqliteLog {
             .await
     }
 
+    /// Returns the places of at most `limit` commits after `position` in the order of their positions, also of damaged commits.
+    pub async fn places_after(&self, position: u64, limit: usize) -> Result<Vec<CommitPlace>, ChangesError> {
+        self.inner
+            .readers
+            .with(move |connection| read_places(connection, position, limit).map_err(ChangesError::of))
+            .await
+    }
+
     /// Like [`changes_after`](Self::changes_after), restricted to the streams of projects themselves (`project/…`).
     pub async fn changes_about_projects(
         &self,
@@ -138,6 +176,20 @@ impl SqliteLog {
             })
             .await
     }
+}
+
+fn read_places(connection: &Connection, position: u64, limit: usize) -> rusqlite::Result<Vec<CommitPlace>> {
+    let query = "SELECT position, CAST(project_id AS BLOB), place FROM commits
+        WHERE position > ?1 ORDER BY position LIMIT ?2";
+    let place = |row: &Row<'_>| {
+        Ok(CommitPlace {
+            position: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
+            project_id: String::from_utf8_lossy(&row.get::<_, Vec<u8>>(1)?).into_owned(),
+            place: row.get_ref(2)?.as_i64().ok().and_then(|place| u64::try_from(place).ok()),
+        })
+    };
+    let parameters = (read::integer(position), read::integer(limit as u64));
+    connection.prepare_cached(query)?.query_map(parameters, place)?.collect()
 }
 
 fn changes(

@@ -4,11 +4,16 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, ffi};
 
+use super::migration::{NEXT_PLACE, migrate};
+
 /// `SIOL` in the file's header: marks the file as an event log of Streamio.
 const APPLICATION_ID: i32 = 0x5349_4f4c;
 
-/// The version of the schema below.
-const SCHEMA_VERSION: i32 = 2;
+/// The version of the schema below, to which [`NEXT_PLACE`] belongs.
+pub(super) const SCHEMA_VERSION: i32 = 3;
+
+/// The version of a file without tables.
+const EMPTY: i32 = 0;
 
 const SCHEMA: &str = "
     CREATE TABLE commits (
@@ -22,7 +27,7 @@ const SCHEMA: &str = "
         prev_hash   BLOB    NOT NULL CHECK (length(prev_hash) = 32),
         hash        BLOB    NOT NULL CHECK (length(hash) = 32),
         slot        INTEGER NOT NULL,
-        place       INTEGER NOT NULL DEFAULT 0,
+        place       INTEGER NOT NULL,
         project_id  TEXT    GENERATED ALWAYS AS (
             -- What stands between the first slash and the next, or the end.
             substr(stream, instr(stream, '/') + 1, instr(substr(stream, instr(stream, '/') + 1) || '/', '/') - 1)
@@ -32,16 +37,6 @@ const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX commits_of_project ON commits (project_id, position);
     CREATE INDEX commits_about_projects ON commits (position) WHERE stream GLOB 'project/*';
-";
-
-/// Files of version 1 have no places: the commits of a project are counted in the order of their positions, from 0.
-const FROM_VERSION_1: &str = "
-    ALTER TABLE commits ADD COLUMN place INTEGER NOT NULL DEFAULT 0;
-    UPDATE commits SET place = counted.place
-    FROM (
-        SELECT position, row_number() OVER (PARTITION BY project_id ORDER BY position) - 1 AS place FROM commits
-    ) AS counted
-    WHERE commits.position = counted.position;
 ";
 
 /// Attempts to get a lock, about a millisecond apart.
@@ -73,6 +68,20 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The file has an earlier schema and is damaged, so that it cannot get the current schema.
+    #[error(
+        "the event log {} is damaged and cannot be brought to the schema version {SCHEMA_VERSION}: {reason}; restore a backup \
+         with `streamio restore`{way_back}",
+        path.display()
+    )]
+    Damaged {
+        /// The log's file.
+        path: PathBuf,
+        /// What SQLite finds.
+        reason: String,
+        /// What else can be done.
+        way_back: &'static str,
+    },
     /// The operating system or SQLite returned an error.
     #[error("the event log {} cannot be opened", path.display())]
     Failed {
@@ -95,8 +104,8 @@ pub(super) fn refused(path: &Path, source: std::io::Error) -> OpenError {
     OpenError::Failed { path: path.to_owned(), source: source.into() }
 }
 
-/// Opens a connection to the log at `path`. A new file gets the schema; a file of an earlier version gets the current one, which takes
-/// some seconds for a million commits.
+/// Opens a connection to the log at `path`. A new file gets the schema. A file of an earlier version gets the current one, for which it is
+/// read and written once: about half a minute for a million commits.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     if path.parent().is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir()) {
         return Err(OpenError::NoFolder { path: path.to_owned() });
@@ -144,33 +153,35 @@ fn prepare_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenEr
     // Check before any change: another program's file must stay unchanged. In one transaction, because another process
     // may be creating the schema now.
     let transaction = connection.transaction().map_err(failed)?;
-    let needed = needed_batch(path, &transaction)?;
+    let found = version(path, &transaction)?;
     transaction.rollback().map_err(failed)?;
     enter_wal_mode(connection).map_err(failed)?;
-    if needed.is_none() {
-        return Ok(());
-    }
+    if found == EMPTY { create_schema(path, connection) } else { migrate(path, connection, found) }
+}
+
+fn create_schema(path: &Path, connection: &mut Connection) -> Result<(), OpenError> {
+    let failed = |source| failed(path, source);
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
     // Check again, now that no other process can write.
-    if let Some(batch) = needed_batch(path, &transaction)? {
-        transaction.execute_batch(batch).map_err(failed)?;
+    if version(path, &transaction)? == EMPTY {
+        transaction.execute_batch(SCHEMA).map_err(failed)?;
+        transaction.execute_batch(NEXT_PLACE).map_err(failed)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID).map_err(failed)?;
         transaction.pragma_update(None, "user_version", SCHEMA_VERSION).map_err(failed)?;
     }
     transaction.commit().map_err(failed)
 }
 
-/// The statements that give the file this schema; `None` if it has it.
-fn needed_batch(path: &Path, transaction: &Transaction<'_>) -> Result<Option<&'static str>, OpenError> {
+/// The schema version of the file; [`EMPTY`] for an empty one.
+pub(super) fn version(path: &Path, transaction: &Transaction<'_>) -> Result<i32, OpenError> {
     let number =
         |sql| transaction.query_row(sql, [], |row| row.get(0)).map_err(|source| failed(path, source));
     let application_id: i32 = number("PRAGMA application_id")?;
     let version: i32 = number("PRAGMA user_version")?;
     let tables: i32 = number("SELECT count(*) FROM sqlite_schema")?;
     match (application_id, version) {
-        (0, 0) if tables == 0 => Ok(Some(SCHEMA)),
-        (APPLICATION_ID, 1) => Ok(Some(FROM_VERSION_1)),
-        (APPLICATION_ID, SCHEMA_VERSION) => Ok(None),
+        (0, 0) if tables == 0 => Ok(EMPTY),
+        (APPLICATION_ID, 1..=SCHEMA_VERSION) => Ok(version),
         (APPLICATION_ID, found) if found > SCHEMA_VERSION => {
             Err(OpenError::NewerSchema { path: path.to_owned(), found })
         }

@@ -168,11 +168,11 @@ async fn a_newer_schema_is_refused_with_both_versions() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log.db");
     drop(open(&folder));
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 3).unwrap();
+    Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();
     let error = SqliteLog::open(&path).unwrap_err();
-    assert!(matches!(error, OpenError::NewerSchema { found: 3, .. }), "{error:?}");
+    assert!(matches!(error, OpenError::NewerSchema { found: 4, .. }), "{error:?}");
     let message = error.to_string().replace(&path.display().to_string(), "log.db");
-    insta::assert_snapshot!(message, @"the event log log.db has schema version 3, this program knows 2; use a newer Streamio");
+    insta::assert_snapshot!(message, @"the event log log.db has schema version 4, this program knows 3; use a newer Streamio");
 }
 
 #[tokio::test]

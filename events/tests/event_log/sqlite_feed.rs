@@ -172,7 +172,8 @@ async fn the_commits_of_a_project_have_places_without_gaps() {
     };
     check(&one).await;
     drop((one, other));
-    let earlier = "ALTER TABLE commits DROP COLUMN place; PRAGMA user_version = 1;";
+    let earlier = "DROP TRIGGER commits_have_the_next_place; ALTER TABLE commits DROP COLUMN place;
+        PRAGMA user_version = 1;";
     Connection::open(&path).unwrap().execute_batch(earlier).unwrap();
     let migrated = open(&folder);
     check(&migrated).await;

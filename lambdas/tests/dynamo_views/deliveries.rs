@@ -13,7 +13,7 @@ use streamio_events::log::EventLogExt as _;
 use streamio_events::memory::MemoryLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::decide::{attempted, schedule};
-use streamio_events::webhook::delivery::{Attempt, DeliveryError, Scheduled, append, load};
+use streamio_events::webhook::delivery::{Attempt, DeliveryError, Round, Scheduled, append, load};
 use streamio_events::webhook::exchange::{Answer, Exchange, ExchangeResult};
 use streamio_events::webhook::status::EndpointHealth;
 use streamio_events::webhook::{Delivery, DeliveryState, Message, MessageType, ScheduleCause};
@@ -187,7 +187,7 @@ async fn history(log: &MemoryLog) -> Vec<Commit> {
             duration_milliseconds: 1,
             result: ExchangeResult::Answer(Answer::new(status, None, b"answer")),
         };
-        let first = schedule(&message, &webhook_id, ScheduleCause::Event, at(0), at(0));
+        let first = schedule(&message, &webhook_id, Round::new(ScheduleCause::Event, at(0)), at(0));
         append(log, &mut delivery, first).await.unwrap();
         let failed = attempted(&delivery, exchange(500), at(1));
         append(log, &mut delivery, failed).await.unwrap();

@@ -21,7 +21,7 @@ use streamio_events::log::{EventLog, EventLogExt as _, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::decide::schedule;
-use streamio_events::webhook::delivery::load;
+use streamio_events::webhook::delivery::{Round, load};
 use streamio_events::webhook::endpoint::NewEndpoint;
 use streamio_events::webhook::endpoint_url::Rules;
 use streamio_events::webhook::exchange::{Answer, Exchange, ExchangeResult};
@@ -114,7 +114,7 @@ impl World {
             body: "{}".to_owned(),
         };
         let key = DeliveryKey { project_id: acme(), webhook_id: endpoint(name), message_id };
-        let commit = schedule(&message, &key.webhook_id, ScheduleCause::Event, clock(), due_at);
+        let commit = schedule(&message, &key.webhook_id, Round::new(ScheduleCause::Event, clock()), due_at);
         let commit = self.append(&key.stream(), commit).await;
         view::refresh(&self.region.log, &self.deliveries, &key, commit.last()).await.unwrap();
         (key, commit)

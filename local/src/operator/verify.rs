@@ -1,10 +1,11 @@
-//! Verifying the hash chains of all streams.
+//! Verifying the hash chains of all streams, and the places of commits in their projects.
 
 use std::collections::HashMap;
 
 use serde::Serialize;
 use streamio_events::audit::{Finding, Verifier};
 use streamio_events::commit::Commit;
+use streamio_events::sqlite::CommitPlace;
 use streamio_events::stream::StreamId;
 
 use super::error::OperatorError;
@@ -42,6 +43,31 @@ impl Chains {
     }
 }
 
+/// The places of the commits of all projects, which are followed in the order of the log.
+#[derive(Default)]
+struct Places {
+    /// The next place of each project; `None` after the first defect of a project: what follows it cannot be judged.
+    next: HashMap<String, Option<u64>>,
+}
+
+impl Places {
+    /// Follows the place of the next commit. Returns the first defect of each project.
+    fn follow(&mut self, commit: CommitPlace) -> Option<String> {
+        let CommitPlace { position, project_id, place } = commit;
+        let next = self.next.entry(project_id.clone()).or_insert(Some(0));
+        let expected = (*next)?;
+        if place == Some(expected) {
+            *next = Some(expected + 1);
+            return None;
+        }
+        *next = None;
+        let found = place.map_or_else(|| "no place".to_owned(), |place| format!("the place {place}"));
+        Some(format!(
+            "the commit at position {position} has {found} among the commits of the project {project_id} instead of {expected}"
+        ))
+    }
+}
+
 /// The result of a verification.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -52,23 +78,26 @@ pub struct Verification {
     pub commits: u64,
     /// The number of events in these commits.
     pub events: u64,
-    /// The first defect of each stream that has one, in the order of the log.
+    /// The first defect of each stream, and the first wrong place of each project, in the order of the log.
     pub findings: Vec<String>,
 }
 
 impl Operator {
-    /// Verifies the hash chain of every stream. Calls `progress` with the position up to which the log is verified, and with its last
-    /// position.
+    /// Verifies the hash chain of every stream, and that the commits of each project have the places 0, 1, 2, … in the order of their
+    /// positions. Calls `progress` with the position up to which the log is verified, and with its last position.
     ///
-    /// Finds changed, missing, foreign and reordered commits. It cannot find that the last commits of a stream were removed, or that a
-    /// stream was computed again.
+    /// Finds changed, missing, foreign and reordered commits. It cannot find that the last commits of a stream were removed, unless later
+    /// commits of its project are left, or that a stream was computed again.
     pub async fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<Verification, OperatorError> {
         let end = self.log.last_position().await?;
-        let (mut chains, mut found, mut position) = (Chains::default(), Verification::default(), 0);
+        let (mut chains, mut places) = (Chains::default(), Places::default());
+        let (mut found, mut position) = (Verification::default(), 0);
         while position < end {
             let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
             let Some(last) = changes.last() else { break };
+            let stored = self.log.places_after(position, changes.len()).await?;
             position = last.position;
+            found.findings.extend(stored.into_iter().filter_map(|commit| places.follow(commit)));
             for change in changes {
                 match change.commit {
                     Ok(commit) => {
@@ -89,5 +118,43 @@ impl Operator {
         }
         found.streams = chains.streams.len() as u64;
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::operator::IfMissing;
+
+    /// The findings after this change of a log with two projects of three commits each.
+    async fn findings(change: &str) -> Vec<String> {
+        let scratch = tempfile::tempdir().unwrap();
+        let operator = Operator::open(scratch.path(), IfMissing::Create).unwrap();
+        for project in ["acme", "globex"] {
+            let project_id = project.parse().unwrap();
+            operator.create_project(&project_id, None).await.unwrap();
+            operator.suspend(&project_id, None).await.unwrap();
+            operator.resume(&project_id).await.unwrap();
+        }
+        rusqlite::Connection::open(scratch.path().join("log.db")).unwrap().execute_batch(change).unwrap();
+        operator.verify(|_, _| ()).await.unwrap().findings
+    }
+
+    #[tokio::test]
+    async fn the_first_wrong_place_of_each_project_is_found() {
+        assert_eq!(findings("").await, [""; 0]);
+        let changed = "UPDATE commits SET place = 7 WHERE position IN (2, 3, 6)";
+        assert_eq!(
+            findings(changed).await,
+            [
+                "the commit at position 2 has the place 7 among the commits of the project acme instead of 1",
+                "the commit at position 6 has the place 7 among the commits of the project globex instead of 2",
+            ]
+        );
+        let swapped = "UPDATE commits SET place = 3 - place WHERE position IN (5, 6)";
+        assert_eq!(
+            findings(swapped).await,
+            ["the commit at position 5 has the place 2 among the commits of the project globex instead of 1"]
+        );
     }
 }

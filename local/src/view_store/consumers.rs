@@ -1,4 +1,4 @@
-//! What the consumers of the log store: positions, streams that are to be retried, dead letters.
+//! What the consumers of the log store: positions, changes that are to be delivered again, dead letters.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,15 @@ use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
 use streamio_core::ports::view_store::ViewStoreError;
 
 use super::{SqliteViewStore, integer};
+
+/// The changes of one stream that are to be delivered again: all from the first one that failed to the last one that the consumer has read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Undelivered {
+    /// The log position of the first one.
+    pub(crate) first: u64,
+    /// The log position of the last one.
+    pub(crate) last: u64,
+}
 
 impl SqliteViewStore {
     /// The log position up to which `consumer` has read; 0 if it has not started.
@@ -22,20 +31,21 @@ impl SqliteViewStore {
         .await
     }
 
-    /// Stores, in one transaction, the log position up to which `consumer` has read and the streams whose delivery failed,
-    /// each with the position of its last failed change.
+    /// Stores, in one transaction, the log position up to which `consumer` has read, and the changes that it has read and that are to be
+    /// delivered again, by stream.
     pub(crate) async fn advance(
         &self,
         consumer: &'static str,
         position: u64,
-        failed: BTreeMap<String, u64>,
+        undelivered: BTreeMap<String, Undelivered>,
     ) -> Result<(), ViewStoreError> {
         self.run(move |connection| {
             let transaction = connection.unchecked_transaction()?;
-            let upsert = "INSERT INTO pending VALUES (?1, ?2, ?3)
-                ON CONFLICT DO UPDATE SET position = max(position, excluded.position)";
-            for (stream, position) in failed {
-                transaction.prepare_cached(upsert)?.execute(params![consumer, stream, integer(position)])?;
+            let upsert = "INSERT INTO pending VALUES (?1, ?2, ?3, ?4)
+                ON CONFLICT DO UPDATE SET first = min(first, excluded.first), last = max(last, excluded.last)";
+            for (stream, Undelivered { first, last }) in undelivered {
+                let row = params![consumer, stream, integer(first), integer(last)];
+                transaction.prepare_cached(upsert)?.execute(row)?;
             }
             let upsert =
                 "INSERT INTO cursors VALUES (?1, ?2) ON CONFLICT DO UPDATE SET position = excluded.position";
@@ -45,34 +55,39 @@ impl SqliteViewStore {
         .await
     }
 
-    /// The streams whose delivery to `consumer` failed, each with the position of its last failed change.
+    /// The changes that are to be delivered to `consumer` again, by stream.
     pub(crate) async fn pending(
         &self,
         consumer: &'static str,
-    ) -> Result<BTreeMap<String, u64>, ViewStoreError> {
+    ) -> Result<BTreeMap<String, Undelivered>, ViewStoreError> {
         self.run(move |connection| {
-            let query = "SELECT stream, position FROM pending WHERE consumer = ?1";
+            let query = "SELECT stream, first, last FROM pending WHERE consumer = ?1";
             let mut statement = connection.prepare_cached(query)?;
             let rows = statement.query_map([consumer], |row| {
-                Ok((row.get(0)?, u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0)))
+                let number = |column| row.get(column).map(|it: i64| u64::try_from(it).unwrap_or(0));
+                Ok((row.get(0)?, Undelivered { first: number(1)?, last: number(2)? }))
             })?;
             rows.collect()
         })
         .await
     }
 
-    /// Removes streams that were delivered, unless a later change of the stream has failed since.
+    /// Stores the position of the first change of each stream that is still to be delivered, and removes streams without one. What
+    /// [`Self::advance`] has added since [`Self::pending`] stays.
     pub(crate) async fn resolve(
         &self,
         consumer: &'static str,
-        delivered: BTreeMap<String, u64>,
+        next: BTreeMap<String, u64>,
     ) -> Result<(), ViewStoreError> {
         self.run(move |connection| {
-            let delete = "DELETE FROM pending WHERE consumer = ?1 AND stream = ?2 AND position <= ?3";
-            for (stream, position) in delivered {
-                connection.prepare_cached(delete)?.execute(params![consumer, stream, integer(position)])?;
+            let transaction = connection.unchecked_transaction()?;
+            let update = "UPDATE pending SET first = ?3 WHERE consumer = ?1 AND stream = ?2";
+            let delete = "DELETE FROM pending WHERE consumer = ?1 AND stream = ?2 AND last < first";
+            for (stream, first) in next {
+                transaction.prepare_cached(update)?.execute(params![consumer, stream, integer(first)])?;
+                transaction.prepare_cached(delete)?.execute(params![consumer, stream])?;
             }
-            Ok(())
+            transaction.commit()
         })
         .await
     }

@@ -71,23 +71,27 @@ async fn cursors_are_kept_and_a_file_that_is_not_a_view_store_is_replaced() {
 }
 
 #[tokio::test]
-async fn pending_streams_are_kept_until_their_last_failed_change_is_delivered() {
+async fn the_changes_of_a_stream_stay_pending_from_the_first_that_failed_to_the_last_that_was_read() {
     let scratch = tempfile::tempdir().unwrap();
     let path = scratch.path().join("views.db");
     let store = SqliteViewStore::open(&path).unwrap();
-    let at = |position: u64| BTreeMap::from([("video/acme/a".to_owned(), position)]);
-    store.advance("react", 7, at(5)).await.unwrap();
-    store.advance("react", 9, at(8)).await.unwrap();
-    store.advance("views", 9, at(3)).await.unwrap();
+    let stream = || "video/acme/a".to_owned();
+    let of = |first, last| BTreeMap::from([(stream(), Undelivered { first, last })]);
+    let next = |position: u64| BTreeMap::from([(stream(), position)]);
+    store.advance("react", 7, of(5, 6)).await.unwrap();
+    store.advance("react", 9, of(8, 9)).await.unwrap();
+    store.advance("views", 9, of(3, 3)).await.unwrap();
     drop(store);
     let store = SqliteViewStore::open(&path).unwrap();
-    assert_eq!(store.pending("react").await.unwrap(), at(8));
-    // A delivery that began before the change at 8 failed.
-    store.resolve("react", at(5)).await.unwrap();
-    assert_eq!(store.pending("react").await.unwrap(), at(8));
-    store.resolve("react", at(8)).await.unwrap();
+    assert_eq!(store.pending("react").await.unwrap(), of(5, 9));
+    // A delivery of the changes up to 6 began before those at 8 and 9 were read.
+    store.resolve("react", next(7)).await.unwrap();
+    assert_eq!(store.pending("react").await.unwrap(), of(7, 9));
+    store.resolve("react", next(9)).await.unwrap();
+    assert_eq!(store.pending("react").await.unwrap(), of(9, 9));
+    store.resolve("react", next(10)).await.unwrap();
     assert!(store.pending("react").await.unwrap().is_empty());
-    assert_eq!(store.pending("views").await.unwrap(), at(3));
+    assert_eq!(store.pending("views").await.unwrap(), of(3, 3));
 }
 
 /// Stores a row of a ready video.

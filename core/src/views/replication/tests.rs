@@ -144,6 +144,23 @@ fn a_sweep_that_cannot_read_the_log_is_followed_by_another_sweep() {
     assert!(world.is_newest_at_edge());
 }
 
+/// A sweep that cannot remove an entry goes on, and the entry is handled once more.
+#[test]
+fn a_sweep_that_cannot_remove_an_entry_continues() {
+    let world = World::new();
+    let mut rejected = world.writer();
+    rejected.steps(BEFORE_WRITE);
+    assert!(rejected.step(Outcome::Fails).is_none());
+    rejected.finish().unwrap();
+    let mut failing = world.sweep();
+    // It reads the list, writes, reads the log again, and removes its own entry.
+    failing.steps(1 + BEFORE_WRITE + 3);
+    let report = failing.step(Outcome::Fails).expect("the sweep returns");
+    assert_eq!(report.unwrap(), REPLICATED);
+    assert_eq!(swept(&world), REPLICATED);
+    assert_eq!(swept(&world), NOTHING);
+}
+
 /// However often the sweep is rejected, the entries of a project are few: one that is due, and those of the writers that may still run.
 #[test]
 fn an_outage_of_the_store_does_not_lengthen_the_list() {

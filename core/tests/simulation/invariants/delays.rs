@@ -6,11 +6,7 @@ use streamio_events::timestamp::Timestamp;
 
 use super::oracle::{AttemptState, VideoFacts};
 use crate::engine::Millis;
-use crate::faults::Fault;
 use crate::world::World;
-
-/// By how much a clock may be ahead.
-const CLOCK_ERROR: Duration = Duration::from_hours(1);
 
 /// How long the sweep may take to notice that something is due.
 const MAX_SWEEP_DELAY: Duration = Duration::from_mins(10);
@@ -48,11 +44,9 @@ pub(super) fn published_in_time(world: &World, facts: &VideoFacts) -> Result<(),
     Err("a completed attempt is interrupted although nothing prevented its publication".to_owned())
 }
 
-/// Whether a fault delays the sweep, or did within this time. What was postponed by a clock that was ahead comes late after it was set
-/// right.
+/// Whether a fault delays the sweep, or did within this time.
 fn is_sweep_delayed(world: &World, within: Duration) -> bool {
     let now = world.engine.now();
-    let within = if world.plan.has(Fault::ClockAhead) { within + CLOCK_ERROR } else { within };
     world.plan.delays_sweep(now.saturating_sub(millis(within)), now)
 }
 

@@ -14,6 +14,9 @@ use crate::video::{
 /// The last part of an object's retention, in which it may already be being removed. Of a short retention, a quarter.
 const REMOVAL_MARGIN: Duration = Duration::from_hours(1);
 
+/// The code of a rejection because the API key of the grant was revoked.
+pub(super) const GRANT_REVOKED: &str = "grant_revoked";
+
 /// How an object compares with a grant within whose time it was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Match {
@@ -202,9 +205,9 @@ pub(super) fn refusal(
              \"unique\": true to keep both",
         ),
         Some((_, Match::Revoked)) => VideoError::permanent(
-            "grant_revoked",
-            "the API key that issued the upload URL was revoked before the file arrived; request an upload URL with \
-             another API key",
+            GRANT_REVOKED,
+            "the API key that issued the upload URL was revoked, and the file is not known to have arrived before; request \
+             an upload URL with another API key, and upload the file again",
         ),
         _ => refusal_without_grant(video, object, policy),
     }
@@ -258,7 +261,7 @@ pub(super) fn acceptable_after(status: &ObjectStatus, recorded: u64) -> Option<u
             "no_grant"
                 | "grant_used"
                 | "grant_expired"
-                | "grant_revoked"
+                | GRANT_REVOKED
                 | "already_uploaded"
                 | "size_mismatch"
                 | "content_type_mismatch"

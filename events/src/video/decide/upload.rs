@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::decision::Decision;
 use super::grant::{
-    Match, acceptable_after, compare, grants_in_time, is_kept, is_outdated, names_used_grant, refusal,
-    revoked_at,
+    GRANT_REVOKED, Match, acceptable_after, compare, grants_in_time, is_kept, is_outdated, names_used_grant,
+    refusal, revoked_at,
 };
 use crate::event::{EventBody, UploadCompleted, UploadExpired, UploadReceived, UploadRejected};
 use crate::id::GrantId;
@@ -69,9 +69,11 @@ pub fn object_arrived(
         SourceObject { details, grant_id, ..known.clone() }
     });
     let object = merged.as_ref().unwrap_or(object);
+    let is_clarified = known.is_some_and(|known| is_clarified(known, object, now, policy));
     let after = match known {
         None if is_recorded(video, object) => return Arrived::Recorded,
         None => 0,
+        Some(_) if is_clarified => 0,
         Some(known) if !is_undecided(video, known, now, policy) => return Arrived::Recorded,
         Some(KnownObject { status, recorded, .. }) => match acceptable_after(status, *recorded) {
             Some(after) => after,
@@ -80,6 +82,9 @@ pub fn object_arrived(
     };
     let Some(details) = &object.details else { return Arrived::NeedsDetails };
     let reject = |error: VideoError| {
+        if is_clarified {
+            return Arrived::Recorded;
+        }
         Arrived::Rejected(rejected(video, s3_key, object, known.is_some(), error.clone()), error)
     };
     if let Some(error) = refused_by_project(project, object, policy) {
@@ -89,7 +94,10 @@ pub fn object_arrived(
     let mut best: Option<(&OpenGrant, Match)> = None;
     if !is_outdated(video, object) {
         for (grant_id, grant) in &grants {
-            match compare(video, object, details, grant, revoked_at(project, &grant.key_id)) {
+            // What was known before a revocation had been uploaded before it.
+            let revoked_at = revoked_at(project, &grant.key_id)
+                .filter(|revoked_at| known.is_none_or(|known| *revoked_at <= known.since));
+            match compare(video, object, details, grant, revoked_at) {
                 Match::Satisfied => {
                     return match limit_exceeded {
                         Some(error) => reject(error.clone()),
@@ -111,6 +119,15 @@ pub fn object_arrived(
         };
     }
     reject(refusal(video, object, best, policy))
+}
+
+/// Whether `object` states the time of a version that was rejected because its time was not known: that of a multipart upload that was
+/// found. Its event notification was late, and has the time of its completion.
+fn is_clarified(known: &KnownObject, object: &SourceObject, now: Timestamp, policy: &Policy) -> bool {
+    let is_revoked =
+        matches!(&known.status, ObjectStatus::Rejected { code } if code.as_str() == GRANT_REVOKED);
+    let was_uncertain = known.object.found && known.object.is_multipart();
+    is_revoked && was_uncertain && !object.found && is_kept(known.since, now, policy)
 }
 
 fn refused_by_project(project: &Project, object: &SourceObject, policy: &Policy) -> Option<VideoError> {
@@ -309,7 +326,7 @@ fn closes_at(expires_at: Timestamp, policy: &Policy) -> Timestamp {
 }
 
 /// When the next open grant expires or, if its expiry is recorded, closes; or when the URLs of used and voided grants can no longer be
-/// used. Event notifications of uploads may be lost while other grants are open, and new grants may be issued forever.
+/// used. Event notifications of uploads may be lost while other grants are open, and there may always be new grants.
 pub(super) fn next_grant_end(video: &Video, policy: &Policy) -> Option<Timestamp> {
     let end = |grant: &OpenGrant| {
         if grant.expired { closes_at(grant.expires_at, policy) } else { grant.expires_at }

@@ -93,38 +93,52 @@ impl DynamoViews {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<PendingReplication>, AdapterError> {
-        let earlier = self.pending_items(EARLIER_PK, None, limit).await?;
-        let mut due = earlier.iter().map(earlier_entry_of).collect::<Result<Vec<_>, _>>()?;
-        let items = self.pending_items(PK, Some(due_bound(now)), limit - due.len()).await?;
-        for item in &items {
-            due.push(entry_of(item)?);
-        }
+        let mut due = self.entries_of(EARLIER_PK, None, limit, earlier_entry_of).await?;
+        let rest = limit - due.len();
+        due.extend(self.entries_of(PK, Some(due_bound(now)), rest, entry_of).await?);
         Ok(due)
     }
 
-    /// The first `limit` items of a partition, whose sort keys are less than `bound`, with a consistent read of one page.
-    async fn pending_items(
+    /// The first `limit` entries of a partition, whose sort keys are less than `bound`, with consistent reads. An item that is no entry is
+    /// left out: it must not stop the replication of the other projects.
+    async fn entries_of(
         &self,
         pk: &str,
         bound: Option<String>,
         limit: usize,
-    ) -> Result<Vec<Item>, AdapterError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
+        entry_of: fn(&Item) -> Result<PendingReplication, InvalidItem>,
+    ) -> Result<Vec<PendingReplication>, AdapterError> {
         let condition = if bound.is_some() { "pk = :pk AND sk < :bound" } else { "pk = :pk" };
-        let mut query = self
-            .client
-            .query()
-            .table_name(&*self.table)
-            .key_condition_expression(condition)
-            .expression_attribute_values(":pk", text(pk))
-            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
-            .consistent_read(true);
-        if let Some(bound) = bound {
-            query = query.expression_attribute_values(":bound", text(bound));
+        let (mut entries, mut from) = (Vec::new(), None);
+        while entries.len() < limit {
+            let mut query = self
+                .client
+                .query()
+                .table_name(&*self.table)
+                .key_condition_expression(condition)
+                .expression_attribute_values(":pk", text(pk))
+                .limit(i32::try_from(limit - entries.len()).unwrap_or(i32::MAX))
+                .set_exclusive_start_key(from)
+                .consistent_read(true);
+            if let Some(bound) = &bound {
+                query = query.expression_attribute_values(":bound", text(bound));
+            }
+            let page = query.send().await?;
+            for item in page.items.unwrap_or_default() {
+                match entry_of(&item) {
+                    Ok(entry) => entries.push(entry),
+                    Err(error) => {
+                        let sk = text_of(&item, "sk").unwrap_or_default();
+                        tracing::error!(pk, sk, error = %error, "an item in the list of pending replications is not an entry; it is left out: remove it from the table of views, and rebuild the views");
+                    }
+                }
+            }
+            from = page.last_evaluated_key;
+            if from.is_none() {
+                break;
+            }
         }
-        Ok(query.send().await?.items.unwrap_or_default())
+        Ok(entries)
     }
 
     async fn remove_pending(&self, id: &PendingId) -> Result<(), AdapterError> {

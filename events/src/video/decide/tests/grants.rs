@@ -1,9 +1,11 @@
 //! A grant takes one upload: which grant an object uses, and why it uses none.
 
+use std::time::Duration;
+
 use super::history::{
-    History, SECOND, after_wait, grant, minute_from, project, ready_video, version, with_grant,
+    History, SECOND, after_wait, grant, minute_from, policy, project, ready_video, version, with_grant,
 };
-use crate::api_key::ApiKey;
+use crate::api_key::{ApiKey, KeyHash};
 use crate::event::{EventBody, UploadGranted};
 use crate::project::{Key, Project};
 use crate::timestamp::Timestamp;
@@ -74,23 +76,81 @@ fn without_overwrite_an_object_for_a_video_in_use_is_rejected_and_after_an_error
     assert_eq!(failed.accepted(&object).video().generation, 2);
 }
 
+fn api_key() -> KeyHash {
+    ApiKey::generate("live", [1; 32]).unwrap().hash()
+}
+
+/// The project with this API key.
+fn with_key(revoked_at: Option<Timestamp>) -> Project {
+    let key = Key {
+        hash: api_key(),
+        scopes: vec![],
+        label: None,
+        created_at: Timestamp::default(),
+        expires_at: None,
+        revoked_at,
+    };
+    Project { keys: [(api_key().key_id(), key)].into(), ..project() }
+}
+
+/// A multipart upload that a check of the bucket finds, initiated at `initiated_at`.
+fn found_multipart(initiated_at: Timestamp) -> SourceObject {
+    SourceObject {
+        found: true,
+        sequencer: String::new(),
+        etag: "e-2".to_owned(),
+        ..version("01", initiated_at)
+    }
+}
+
+#[test]
+fn a_found_multipart_upload_that_was_known_before_the_revocation_is_accepted() {
+    let nothing = History::nothing();
+    let found = found_multipart(nothing.now);
+    let known = nothing.received(&found);
+    let known_at = known.now;
+    let granted = with_grant(known, "1", |grant| {
+        grant.multipart = true;
+        grant.key_id = api_key().key_id();
+    });
+    let arrives = |revoked_at| granted.arrives_in(&found, &with_key(Some(revoked_at)));
+    assert!(matches!(arrives(known_at.plus(Duration::from_millis(1))), Arrived::Accepted(_)));
+    // It may have been completed after the revocation, and before it was found.
+    assert!(matches!(arrives(known_at), Arrived::Rejected(..)));
+}
+
+#[test]
+fn a_late_notification_decides_again_about_a_multipart_upload_whose_time_was_not_known() {
+    let granted = with_grant(History::nothing(), "1", |grant| grant.key_id = api_key().key_id());
+    let revoked_at = granted.now.plus(SECOND * 10);
+    let project = with_key(Some(revoked_at));
+    let found = found_multipart(granted.now.plus(SECOND));
+    let granted = granted.wait(SECOND * 20);
+    let rejected = match granted.arrives_in(&found, &project) {
+        Arrived::Rejected(decision, error) => {
+            assert!(error.message.contains("is not known to have arrived before"), "{}", error.message);
+            granted.then_all(decision)
+        }
+        other => panic!("{other:?}"),
+    };
+    let completed =
+        |created_at| SourceObject { found: false, sequencer: "01".to_owned(), created_at, ..found.clone() };
+    let before = completed(Timestamp::from_unix_millis(revoked_at.unix_millis() - 1));
+    let unread = SourceObject { details: None, ..before.clone() };
+    assert_eq!(rejected.arrives_in(&unread, &project), Arrived::NeedsDetails);
+    assert!(matches!(rejected.arrives_in(&before, &project), Arrived::Accepted(_)));
+    assert_eq!(rejected.arrives_in(&completed(revoked_at), &project), Arrived::Recorded);
+    assert_eq!(rejected.arrives_in(&found, &project), Arrived::Recorded, "nothing new is known");
+    // It may already be being removed.
+    let removed = rejected.wait(policy().rejected_retention);
+    assert_eq!(removed.arrives_in(&before, &project), Arrived::Recorded);
+}
+
 #[test]
 fn an_object_under_a_grant_of_a_revoked_key_is_rejected() {
-    let key = ApiKey::generate("live", [1; 32]).unwrap().hash();
-    let granted = with_grant(History::nothing(), "1", |grant| grant.key_id = key.key_id());
-    let revoked = |revoked_at: Option<Timestamp>| {
-        let created = Key {
-            hash: key,
-            scopes: vec![],
-            label: None,
-            created_at: Timestamp::default(),
-            expires_at: None,
-            revoked_at,
-        };
-        Project { keys: [(key.key_id(), created)].into(), ..project() }
-    };
+    let granted = with_grant(History::nothing(), "1", |grant| grant.key_id = api_key().key_id());
     let object = version("01", granted.now.plus(SECOND));
-    let arrives = |revoked_at| granted.arrives_in(&object, &revoked(revoked_at));
+    let arrives = |revoked_at| granted.arrives_in(&object, &with_key(revoked_at));
     assert!(matches!(arrives(None), Arrived::Accepted(_)));
     assert!(matches!(arrives(Some(object.created_at.plus(SECOND))), Arrived::Accepted(_)), "revoked later");
     // The time of an event notification may be that of the second in which the object was created.
@@ -99,10 +159,9 @@ fn an_object_under_a_grant_of_a_revoked_key_is_rejected() {
         assert!(matches!(arrives(Some(revoked_at)), Arrived::Rejected(..)), "{revoked_at}");
     }
     // A multipart upload that was found may have been completed after the revocation, however long before it was initiated.
-    let found =
-        SourceObject { found: true, sequencer: String::new(), etag: "e-2".to_owned(), ..object.clone() };
+    let found = found_multipart(object.created_at);
     let much_later = object.created_at.plus(SECOND * 1000);
-    let arrives_found = |found: &SourceObject| granted.arrives_in(found, &revoked(Some(much_later)));
+    let arrives_found = |found: &SourceObject| granted.arrives_in(found, &with_key(Some(much_later)));
     assert!(matches!(arrives_found(&found), Arrived::Rejected(..)));
     let single = SourceObject { etag: "e".to_owned(), ..found };
     assert!(matches!(arrives_found(&single), Arrived::Accepted(_)), "its time is known");
