@@ -1,8 +1,12 @@
-//! Compares the tiles and the checkpoint of a log with its commits, and names the first difference.
+//! Compares the tiles and the checkpoint of a log with its commits, and names the first differences.
 //!
 //! The tiles are computed again from the commits. Their root decides what was changed: if it is the checkpoint's, the commits are those
 //! that were signed, and a tile that differs is damaged. Otherwise the commits were changed, and the first tile that differs tells where.
+//! A leaf is in two tiles, as the hash of its commit and as that of the tree. If only one of them differs, the tile is damaged, and the commit
+//! was not changed.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use streamio_events::commit::CommitHash;
@@ -35,11 +39,11 @@ impl fmt::Display for Fault {
     }
 }
 
-/// The first difference between commits, tiles and checkpoint.
+/// A difference between commits, tiles and checkpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Finding {
-    /// The commits are those of the checkpoint, and a tile is damaged. It can be computed again.
-    #[error("{tile} is damaged: {fault}. The commits are those of the checkpoint")]
+    /// A tile is damaged. If nothing else was found, the commits are those of the checkpoint, and the tile can be computed again.
+    #[error("{tile} is damaged: {fault}")]
     Tile {
         /// The tile.
         tile: Tile,
@@ -113,6 +117,46 @@ impl Difference {
     }
 }
 
+/// A stored tile, and the positions of its items that are not those that follow from the commits; or why it cannot be compared.
+struct Compared {
+    tile: Tile,
+    items: Result<Vec<u16>, Fault>,
+}
+
+impl Compared {
+    fn difference(&self, fault: Fault) -> Difference {
+        Difference { tile: self.tile, fault }
+    }
+
+    /// The first difference.
+    fn first(&self) -> Option<Difference> {
+        match &self.items {
+            Ok(items) => items.first().map(|position| self.difference(Fault::Item(*position))),
+            Err(fault) => Some(self.difference(*fault)),
+        }
+    }
+
+    /// The first item that differs and whose leaf does not differ in `other`, which has the same leaves.
+    fn first_alone(&self, other: &[u16]) -> Option<Difference> {
+        let alone = self.items.iter().flatten().find(|position| !other.contains(position));
+        alone.map(|position| self.difference(Fault::Item(*position)))
+    }
+}
+
+/// What follows from the two tiles with the same leaves: the first difference of a commit, and the first damage.
+fn judge_leaves(entries: &Compared, hashes: &Compared) -> (Option<Difference>, Option<Difference>) {
+    match (&entries.items, &hashes.items) {
+        (Ok(of_entries), Ok(of_hashes)) => {
+            let both = of_entries.iter().find(|position| of_hashes.contains(position));
+            let damage = entries.first_alone(of_hashes).or_else(|| hashes.first_alone(of_entries));
+            (both.map(|position| entries.difference(Fault::Item(*position))), damage)
+        }
+        (Ok(_), Err(_)) => (entries.first(), hashes.first()),
+        (Err(_), Ok(_)) => (hashes.first(), entries.first()),
+        (Err(_), Err(_)) => (entries.first(), None),
+    }
+}
+
 /// A comparison to which the commits are passed one by one.
 pub struct Comparison<'a> {
     reader: &'a dyn TileReader,
@@ -120,7 +164,10 @@ pub struct Comparison<'a> {
     root: NodeHash,
     edge: RightEdge,
     batch: Vec<CommitHash>,
+    /// The first difference that changed commits explain.
     first: Option<Difference>,
+    /// The first damage, which changed commits do not explain.
+    damage: Option<Difference>,
 }
 
 impl<'a> Comparison<'a> {
@@ -133,6 +180,7 @@ impl<'a> Comparison<'a> {
             edge: RightEdge::empty(),
             batch: Vec::new(),
             first: None,
+            damage: None,
         }
     }
 
@@ -151,38 +199,55 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Ends the comparison; `None` if all match.
-    pub async fn finish(mut self) -> Result<Option<Finding>, TileError> {
+    /// Ends the comparison, and returns what was found: at most one damaged tile that changed commits do not explain, and at most one other
+    /// finding.
+    pub async fn finish(mut self) -> Result<Vec<Finding>, TileError> {
         self.edge.append(self.batch.drain(..));
         let partial: Vec<TileFile> = self.edge.partial().collect();
         self.compare(partial).await?;
         let (size, found, expected) = (self.size, self.edge.root(), self.root);
         let is_signed = self.edge.size() == size && found == expected;
-        Ok(match self.first {
-            Some(Difference { tile, fault }) if is_signed => Some(Finding::Tile { tile, fault }),
+        let damaged = |Difference { tile, fault }| Finding::Tile { tile, fault };
+        let of_commits = match self.first {
+            Some(difference) if is_signed => Some(damaged(difference)),
             Some(difference) => Some(changed_commit(difference)),
             None if is_signed => None,
             None if self.edge.size() < size => Some(Finding::CutTail { size, found: self.edge.size() }),
             None => Some(Finding::Checkpoint { size, found, expected }),
-        })
+        };
+        Ok(self.damage.map(damaged).into_iter().chain(of_commits).collect())
     }
 
-    /// Compares tiles that were computed from the commits with those that are stored, and keeps the first difference.
+    /// Compares tiles that were computed from the commits with those that are stored, and keeps the first difference and the first damage.
     async fn compare(&mut self, files: impl IntoIterator<Item = TileFile>) -> Result<(), TileError> {
         if self.first.is_some() {
             return Ok(());
         }
+        let (mut entries, mut hashes) = (BTreeMap::new(), BTreeMap::new());
+        let mut differences = Vec::new();
         for file in files {
-            let Some(difference) = self.difference(&file).await? else { continue };
-            let is_first = self.first.is_none_or(|first| difference.leaves() < first.leaves());
-            if is_first {
-                self.first = Some(difference);
+            let compared = self.compared(&file).await?;
+            match file.tile.kind() {
+                TileKind::Entries => drop(entries.insert(file.tile.index(), compared)),
+                TileKind::Hashes(0) => drop(hashes.insert(file.tile.index(), compared)),
+                TileKind::Hashes(_) => differences.extend(compared.first()),
             }
         }
+        for (index, entries) in entries {
+            let Some(hashes) = hashes.get(&index) else { continue };
+            let (difference, damage) = judge_leaves(&entries, hashes);
+            differences.extend(difference);
+            self.damage = self.damage.or(damage);
+        }
+        // The one that ends first and, of two that end together, the one that is known more precisely.
+        self.first = differences.into_iter().min_by_key(|difference| {
+            let (first, end) = difference.leaves();
+            (end, Reverse(first))
+        });
         Ok(())
     }
 
-    async fn difference(&self, computed: &TileFile) -> Result<Option<Difference>, TileError> {
+    async fn compared(&self, computed: &TileFile) -> Result<Compared, TileError> {
         let (kind, index) = (computed.tile.kind(), computed.tile.index());
         // Wider than the computed one if there are too few commits.
         let tile = Tile::in_tree(kind, index, self.size).unwrap_or(computed.tile);
@@ -193,16 +258,16 @@ impl<'a> Comparison<'a> {
             stored = self.read(tile.full()).await?;
             expected_bytes = tile.full().bytes();
         }
-        let fault = match stored {
-            None => Some(Fault::Missing),
-            Some(stored) if stored.len() != expected_bytes => Some(Fault::Length(stored.len())),
+        let items = match stored {
+            None => Err(Fault::Missing),
+            Some(stored) if stored.len() != expected_bytes => Err(Fault::Length(stored.len())),
             Some(stored) => {
                 let items = |bytes| <[u8]>::chunks(bytes, kind.item_bytes());
-                let mut pairs = (0..).zip(items(&stored).zip(items(&computed.bytes)));
-                pairs.find(|(_, (stored, computed))| stored != computed).map(|(at, _)| Fault::Item(at))
+                let pairs = (0..).zip(items(&stored).zip(items(&computed.bytes)));
+                Ok(pairs.filter(|(_, (stored, computed))| stored != computed).map(|(at, _)| at).collect())
             }
         };
-        Ok(fault.map(|fault| Difference { tile, fault }))
+        Ok(Compared { tile, items })
     }
 
     async fn read(&self, tile: Tile) -> Result<Option<Vec<u8>>, TileError> {
@@ -224,7 +289,7 @@ pub async fn compare(
     reader: &dyn TileReader,
     checkpoint: &Checkpoint,
     commits: impl IntoIterator<Item = CommitHash>,
-) -> Result<Option<Finding>, TileError> {
+) -> Result<Vec<Finding>, TileError> {
     let mut comparison = Comparison::new(reader, checkpoint);
     for commit in commits {
         comparison.follow(commit).await?;

@@ -19,7 +19,7 @@ fn sizes() -> impl Strategy<Value = u64> {
     prop_oneof![30 => 1..1500_u64, 1 => 65_500..66_000_u64]
 }
 
-fn compared(tiles: &Tiles, checkpoint: &Checkpoint, commits: &[CommitHash]) -> Option<Finding> {
+fn compared(tiles: &Tiles, checkpoint: &Checkpoint, commits: &[CommitHash]) -> Vec<Finding> {
     block_on(compare(tiles, checkpoint, commits.iter().copied())).unwrap()
 }
 
@@ -29,12 +29,12 @@ proptest! {
     #[test]
     fn what_was_not_changed_matches(size in 0..1500_u64, more in 0..600_u64) {
         let (tiles, checkpoint, mut commits) = sound(size);
-        prop_assert_eq!(compared(&tiles, &checkpoint, &commits), None);
+        prop_assert_eq!(compared(&tiles, &checkpoint, &commits), []);
         // The feed has grown, and so have the tiles: partial ones were removed.
         commits.extend((size..size + more).map(commit));
         let (_, mut grown) = tree(size + more);
         grown.0.extend(Tile::partial(size).filter(|tile| !grown.0.contains_key(&tile.full())).map(|tile| (tile, tiles.0[&tile].clone())).collect::<Vec<_>>());
-        prop_assert_eq!(compared(&grown, &checkpoint, &commits), None);
+        prop_assert_eq!(compared(&grown, &checkpoint, &commits), []);
     }
 
     #[test]
@@ -44,7 +44,7 @@ proptest! {
         commits[at] = commit(u64::MAX);
         let leaf = at as u64;
         let tile = Tile::in_tree(TileKind::Entries, leaf / 256, size).unwrap();
-        prop_assert_eq!(compared(&tiles, &checkpoint, &commits), Some(Finding::Commit { leaf, tile }));
+        prop_assert_eq!(compared(&tiles, &checkpoint, &commits), [Finding::Commit { leaf, tile }]);
     }
 
     #[test]
@@ -54,9 +54,9 @@ proptest! {
         commits.remove(at);
         let found = compared(&tiles, &checkpoint, &commits);
         if at == commits.len() {
-            prop_assert_eq!(found, Some(Finding::CutTail { size, found: size - 1 }));
+            prop_assert_eq!(found, [Finding::CutTail { size, found: size - 1 }]);
         } else {
-            let named = matches!(found, Some(Finding::Commit { leaf, .. }) if leaf == at as u64);
+            let named = matches!(found[..], [Finding::Commit { leaf, .. }] if leaf == at as u64);
             prop_assert!(named, "{found:?}");
         }
     }
@@ -67,8 +67,46 @@ proptest! {
         let at = at.index(commits.len());
         commits.insert(at, commit(u64::MAX));
         let found = compared(&tiles, &checkpoint, &commits);
-        let named = matches!(found, Some(Finding::Commit { leaf, .. }) if leaf == at as u64);
+        let named = matches!(found[..], [Finding::Commit { leaf, .. }] if leaf == at as u64);
         prop_assert!(named, "{found:?}");
+    }
+
+    /// A tile of leaves is damaged by itself, and a commit was changed elsewhere: neither hides the other.
+    #[test]
+    fn a_damaged_tile_and_a_changed_commit_are_both_named(
+        size in 2..1500_u64,
+        (damaged, changed) in (any::<prop::sample::Index>(), any::<prop::sample::Index>()),
+        (is_entry, is_missing) in any::<(bool, bool)>(),
+    ) {
+        let (mut tiles, checkpoint, mut commits) = sound(size);
+        let (damaged, changed) = (damaged.index(commits.len()) as u64, changed.index(commits.len()));
+        prop_assume!(damaged != changed as u64);
+        commits[changed] = commit(u64::MAX);
+        let kind = if is_entry { TileKind::Entries } else { TileKind::Hashes(0) };
+        let tile = Tile::in_tree(kind, damaged / 256, size).unwrap();
+        let position = u16::try_from(damaged % 256).unwrap();
+        let fault = if is_missing {
+            tiles.0.remove(&tile);
+            Fault::Missing
+        } else {
+            // The last byte: the first ones of an entry are its length.
+            let end = (usize::from(position) + 1) * kind.item_bytes();
+            tiles.0.get_mut(&tile).unwrap()[end - 1] ^= 1;
+            Fault::Item(position)
+        };
+        let found = compared(&tiles, &checkpoint, &commits);
+        let leaf = changed as u64;
+        // Of two damaged or changed leaves in different tiles, what comes after the changed commit is not compared.
+        let is_hidden = damaged / 256 > leaf / 256 && changed / 256 < commits.len() / 256;
+        let named = |finding: &Finding| matches!(finding, Finding::Commit { leaf: named, .. } if *named == leaf);
+        match &found[..] {
+            [damage, of_commit] => {
+                prop_assert_eq!(*damage, Finding::Tile { tile, fault });
+                prop_assert!(named(of_commit), "{of_commit}");
+            }
+            [of_commit] => prop_assert!(is_hidden && named(of_commit), "{of_commit}"),
+            other => prop_assert!(false, "{other:?}"),
+        }
     }
 
     #[test]
@@ -85,11 +123,11 @@ proptest! {
         };
         let (at, found) = damaged(|bytes, at| bytes[at] ^= 1);
         let position = u16::try_from(at / tile.kind().item_bytes()).unwrap();
-        prop_assert_eq!(found, Some(Finding::Tile { tile, fault: Fault::Item(position) }));
+        prop_assert_eq!(found, [Finding::Tile { tile, fault: Fault::Item(position) }]);
         let (at, found) = damaged(Vec::truncate);
-        prop_assert_eq!(found, Some(Finding::Tile { tile, fault: Fault::Length(at) }));
+        prop_assert_eq!(found, [Finding::Tile { tile, fault: Fault::Length(at) }]);
         tiles.0.remove(&tile);
-        prop_assert_eq!(compared(&tiles, &checkpoint, &commits), Some(Finding::Tile { tile, fault: Fault::Missing }));
+        prop_assert_eq!(compared(&tiles, &checkpoint, &commits), [Finding::Tile { tile, fault: Fault::Missing }]);
     }
 }
 
@@ -98,7 +136,7 @@ fn a_checkpoint_of_another_tree_is_found() {
     let (tiles, _, commits) = sound(300);
     let expected = commit_root(299);
     let found = compared(&tiles, &checkpoint(300, expected), &commits);
-    assert_eq!(found, Some(Finding::Checkpoint { size: 300, found: commit_root(300), expected }));
+    assert_eq!(found, [Finding::Checkpoint { size: 300, found: commit_root(300), expected }]);
 }
 
 fn commit_root(size: u64) -> NodeHash {
@@ -121,12 +159,12 @@ fn commits_and_tiles_that_were_changed_together_are_found() {
     );
     let tile: Tile = "tile/1/000.p/3".parse().unwrap();
     let finding = Finding::CommitAmong { first: 256, last: 511, tile, fault: Fault::Item(1) };
-    assert_eq!(compared(&partly, &checkpoint, &commits), Some(finding));
+    assert_eq!(compared(&partly, &checkpoint, &commits), [finding]);
     let all = Tiles(changed.into_iter().map(|file| (file.tile, file.bytes)).collect());
     let found = compared(&all, &checkpoint, &commits);
     assert_eq!(
         found,
-        Some(Finding::Checkpoint { size: 1000, found: edge.root(), expected: checkpoint.root() })
+        [Finding::Checkpoint { size: 1000, found: edge.root(), expected: checkpoint.root() }]
     );
 }
 
@@ -135,7 +173,7 @@ fn a_finding_says_what_is_wrong() {
     let tile: Tile = "tile/0/003.p/7".parse().unwrap();
     assert_eq!(
         Finding::Tile { tile, fault: Fault::Item(2) }.to_string(),
-        "tile/0/003.p/7 is damaged: its item 2 was changed. The commits are those of the checkpoint"
+        "tile/0/003.p/7 is damaged: its item 2 was changed"
     );
     assert_eq!(
         Finding::Commit { leaf: 770, tile }.to_string(),
