@@ -70,6 +70,10 @@ pub(crate) enum TenantAction {
     ListReplays,
     ShowReplay,
     CancelReplay,
+    ShowCheckpoint,
+    ShowAuditPublicKey,
+    ShowTile,
+    ProveVideo,
 }
 
 const fn public(method: Method, path: &'static str, action: PublicAction) -> Call {
@@ -81,7 +85,7 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 31] = [
+pub static CALLS: [Call; 35] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
@@ -91,6 +95,7 @@ pub static CALLS: [Call; 31] = [
     tenant(Method::GET, "/videos/{id}/events", Scope::Read, TenantAction::ListVideoEvents),
     tenant(Method::POST, "/videos/{id}/playback", Scope::Playback, TenantAction::GrantVideoPlayback),
     tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
+    tenant(Method::GET, "/videos/{id}/proof", Scope::Read, TenantAction::ProveVideo),
     tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
     tenant(Method::GET, "/usage", Scope::Read, TenantAction::ShowUsage),
     tenant(Method::POST, "/webhooks", Scope::Admin, TenantAction::CreateWebhook),
@@ -109,6 +114,9 @@ pub static CALLS: [Call; 31] = [
     tenant(Method::GET, "/webhook-deliveries", Scope::Read, TenantAction::ListDeliveries),
     tenant(Method::GET, "/webhook-deliveries/{id}", Scope::Read, TenantAction::ShowDelivery),
     tenant(Method::POST, "/webhook-deliveries/{id}/resend", Scope::Admin, TenantAction::ResendDelivery),
+    tenant(Method::GET, "/audit/checkpoint", Scope::Read, TenantAction::ShowCheckpoint),
+    tenant(Method::GET, "/audit/public-key", Scope::Read, TenantAction::ShowAuditPublicKey),
+    tenant(Method::GET, "/audit/tile/{key}", Scope::Read, TenantAction::ShowTile),
     Call { method: Method::GET, path: "/play/{key}", action: Action::Play },
     public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
     public(Method::GET, "/healthz", PublicAction::ShowHealth),

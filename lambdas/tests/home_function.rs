@@ -108,6 +108,7 @@ impl HomeHarness {
                 urls: Rules::default(),
                 feed: None,
             },
+            audit: None,
             log: Arc::<FaultyLog<DynamoLog>>::clone(&log),
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),

@@ -161,6 +161,7 @@ fn home_region(world: &Arc<World>, actor: &Arc<Actor>) -> HomeRegion {
             urls: Rules::default(),
             feed: None,
         },
+        audit: None,
         log,
         views: Arc::<ViewClient>::clone(&views),
         feed: Arc::<ViewClient>::clone(&views),

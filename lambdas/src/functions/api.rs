@@ -42,6 +42,7 @@ impl Api {
                 urls: webhooks.urls,
                 feed: None,
             },
+            audit: None,
             log,
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),
