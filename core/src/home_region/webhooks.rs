@@ -20,9 +20,7 @@ use streamio_events::webhook::delivery::{self, Round};
 use streamio_events::webhook::endpoint::{EndpointChanges, EndpointRefusal, NewEndpoint};
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::status::{DeliveryStatus, EndpointStatus};
-use streamio_events::webhook::{
-    Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause,
-};
+use streamio_events::webhook::{Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause};
 
 use self::valid::{invalid, valid_description, valid_rate_limit, valid_types};
 use super::unavailable;
