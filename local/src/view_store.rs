@@ -2,6 +2,7 @@
 
 mod consumers;
 mod deliveries;
+mod due;
 mod file;
 mod list;
 mod replays;

@@ -293,3 +293,18 @@ async fn a_refusal_names_the_option_and_what_does_not_exist_where_to_find_it() {
     let not_an_id = call(&server, &["webhook", "show", "projects/acme/clip.mp4"]).await;
     assert!(not_an_id.code == Some(2) && not_an_id.stderr.contains("whk_ followed by"), "{not_an_id:?}");
 }
+
+#[tokio::test]
+async fn a_misconfigured_endpoint_is_shown_with_what_to_do() {
+    let mut wrong = failing(WEBHOOK, "hooks");
+    wrong["misconfiguration"] =
+        json!({"code": "tls_name_mismatch", "since": TIME, "message": "install another certificate"});
+    let show = format!("GET /webhooks/{WEBHOOK}");
+    let list = json!({"data": [wrong.clone()], "nextCursor": null});
+    let server = server(&[("GET /webhooks", list), (&show, wrong)]).await;
+    let listed = call(&server, &["webhook", "list"]).await.ok();
+    assert!(listed.stdout.contains(" misconfigured "), "{}", listed.stdout);
+    let shown = call(&server, &["webhook", "show", WEBHOOK]).await.ok();
+    let expected = format!("misconfigured since {TIME}: install another certificate");
+    assert!(shown.stdout.contains(&expected), "{}", shown.stdout);
+}

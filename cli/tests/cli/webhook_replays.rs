@@ -84,10 +84,32 @@ async fn a_job_is_waited_for_until_it_has_ended() {
         (format!("POST {}", path("replay")), format!("GET {}", path(&format!("replays/{REPLAY}"))));
     let complete = server(&[(&start, running()), (&show, ended("completed"))]).await;
     let run = call(&complete, &["webhook", "replay", WEBHOOK, "--from", "12", "--wait"]).await.ok();
-    insta::assert_snapshot!(run.transcript(), @"");
+    insta::assert_snapshot!(run.transcript(), @r"
+    exit 0
+    --- stdout
+    Replay:    rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa
+    Webhook:   whk_aaaaaaaaaaaaaaaaaaaaaaaaaa
+    Kind:      replay
+    From:      12
+    Rate:      50 messages a second
+    State:     ended: completed
+    Progress:  100 %
+    Scheduled: 9
+    Skipped:   1
+    Started:   2026-01-02T03:04:05.000Z
+    Updated:   2026-01-02T03:04:06.000Z
+    --- stderr
+    Sending again to whk_aaaaaaaaaaaaaaaaaaaaaaaaaa: 100 %
+    ");
     let cut_short = server(&[(&start, running()), (&show, ended("webhook_disabled"))]).await;
     let run = call(&cut_short, &["webhook", "replay", WEBHOOK, "--from", "12", "--wait"]).await;
-    insta::assert_snapshot!(run.transcript(), @"");
+    insta::assert_snapshot!(run.transcript(), @r"
+    exit 1
+    --- stdout
+    --- stderr
+    Sending again to whk_aaaaaaaaaaaaaaaaaaaaaaaaaa: 100 %
+    error: the replay rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa has ended before all messages were scheduled: webhook_disabled; see `streamio webhook replays whk_aaaaaaaaaaaaaaaaaaaaaaaaaa`; start another one for the rest
+    ");
 }
 
 #[tokio::test]
@@ -97,7 +119,11 @@ async fn jobs_are_listed_and_the_active_one_is_cancelled() {
     let page = json!({"data": [running(), ended("completed")], "nextCursor": null});
     let server = server(&[(&list, page), (&cancel, ended("cancelled"))]).await;
     let run = call(&server, &["webhook", "replays", WEBHOOK]).await.ok();
-    insta::assert_snapshot!(run.stdout, @"");
+    insta::assert_snapshot!(run.stdout, @r"
+    STARTED                   KIND    FROM  TO  STATE      PROGRESS  SCHEDULED  SKIPPED  REPLAY
+    2026-01-02T03:04:05.000Z  replay  12        running    25 %      9          1        rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa
+    2026-01-02T03:04:05.000Z  replay  12        completed  100 %     9          1        rpl_aaaaaaaaaaaaaaaaaaaaaaaaaa
+    ");
     for arguments in [&[WEBHOOK][..], &[WEBHOOK, REPLAY]] {
         let run = call(&server, &[&["webhook", "cancel-replay"], arguments].concat()).await.ok();
         assert!(run.stdout.contains("ended: cancelled"), "{}", run.stdout);
@@ -106,5 +132,10 @@ async fn jobs_are_listed_and_the_active_one_is_cancelled() {
     let none = json!({"data": [ended("completed")], "nextCursor": null});
     server.state().responses = [(list, none)].into();
     let run = call(&server, &["webhook", "cancel-replay", WEBHOOK]).await;
-    insta::assert_snapshot!(run.transcript(), @"");
+    insta::assert_snapshot!(run.transcript(), @r"
+    exit 3
+    --- stdout
+    --- stderr
+    error: no messages are being sent to whk_aaaaaaaaaaaaaaaaaaaaaaaaaa again; see `streamio webhook replays whk_aaaaaaaaaaaaaaaaaaaaaaaaaa`
+    ");
 }

@@ -99,6 +99,15 @@ pub trait DeliveryStore: Send + Sync {
         limit: usize,
     ) -> Result<DeliveryPage, DeliveryStoreError>;
 
+    /// Stores whether messages are sent to an endpoint; they are until this states otherwise. What is pending to an endpoint to which none
+    /// are sent is due at any time, so that it ends soon.
+    async fn put_receiving(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        is_receiving: bool,
+    ) -> Result<(), DeliveryStoreError>;
+
     /// Returns deliveries that are due at `now`: of each endpoint at most `per_endpoint`, longest overdue first, and at most `limit` in
     /// total, of each endpoint one before any has two. So no amount of messages for one endpoint delays those for another.
     async fn due_deliveries(

@@ -1,6 +1,6 @@
 //! The views of webhook deliveries in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -22,6 +22,8 @@ pub struct MemoryDeliveries(std::sync::Arc<Mutex<State>>);
 struct State {
     rows: BTreeMap<DeliveryKey, Delivery>,
     health: BTreeMap<(ProjectId, WebhookId), EndpointHealth>,
+    /// The endpoints to which no messages are sent.
+    idle: BTreeSet<(ProjectId, WebhookId)>,
     /// The version of an endpoint's replays, and whether one is active.
     replays: BTreeMap<(ProjectId, WebhookId), (u64, bool)>,
 }
@@ -73,6 +75,22 @@ impl DeliveryStore for MemoryDeliveries {
         Ok(DeliveryPage { deliveries: rows.into_iter().take(limit).cloned().collect(), next })
     }
 
+    async fn put_receiving(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        is_receiving: bool,
+    ) -> Result<(), DeliveryStoreError> {
+        let key = (project_id.clone(), webhook_id.clone());
+        let mut state = self.0.lock().unwrap();
+        if is_receiving {
+            state.idle.remove(&key)
+        } else {
+            state.idle.insert(key)
+        };
+        Ok(())
+    }
+
     async fn due_deliveries(
         &self,
         now: Timestamp,
@@ -80,8 +98,9 @@ impl DeliveryStore for MemoryDeliveries {
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
         let state = self.0.lock().unwrap();
-        let mut due: Vec<&Delivery> =
-            state.rows.values().filter(|row| row.due_at.is_some_and(|at| at <= now)).collect();
+        let is_idle = |row: &Delivery| state.idle.contains(&(row.project_id.clone(), row.webhook_id.clone()));
+        let is_due = |row: &&Delivery| row.due_at.is_some_and(|at| at <= now || is_idle(row));
+        let mut due: Vec<&Delivery> = state.rows.values().filter(is_due).collect();
         due.sort_by_key(|row| row.due_at);
         let mut ranks: BTreeMap<&WebhookId, usize> = BTreeMap::new();
         let mut ranked: Vec<(usize, DeliveryKey)> = due

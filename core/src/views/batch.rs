@@ -40,7 +40,10 @@ pub async fn refresh_batch(
 
 /// Whether a view is computed from the streams of this kind.
 pub fn is_relevant(stream: &StreamId) -> bool {
-    matches!(stream, StreamId::Video(..) | StreamId::Delivery(..) | StreamId::Replays(..))
+    matches!(
+        stream,
+        StreamId::Video(..) | StreamId::Delivery(..) | StreamId::Webhooks(_) | StreamId::Replays(..)
+    )
 }
 
 /// Why a view was not updated.
@@ -72,6 +75,9 @@ impl Refreshes<'_> {
         match stream {
             StreamId::Video(project_id, video_id) => {
                 status::refresh(log, store, policy, project_id, video_id).await?;
+            }
+            StreamId::Webhooks(project_id) => {
+                view::refresh_endpoints(log, deliveries, project_id, commits).await?;
             }
             StreamId::Replays(project_id, webhook_id) => {
                 view::refresh_replays(log, deliveries, project_id, webhook_id).await?;

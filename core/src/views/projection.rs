@@ -109,11 +109,13 @@ async fn compute(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<()
             view::refresh(ports.log, ports.deliveries, &key, commit.last()).await?;
             view::add_attempts(ports.deliveries, &key.project_id, &key.webhook_id, &[commit]).await?;
         }
-        StreamId::Grants { .. }
-        | StreamId::KeyedGrant { .. }
-        | StreamId::Webhooks(_)
-        | StreamId::Audit(_)
-        | StreamId::Replays(..) => {}
+        StreamId::Webhooks(project_id) => {
+            view::refresh_endpoints(ports.log, ports.deliveries, project_id, &[commit]).await?;
+        }
+        StreamId::Replays(project_id, webhook_id) => {
+            view::refresh_replays(ports.log, ports.deliveries, project_id, webhook_id).await?;
+        }
+        StreamId::Grants { .. } | StreamId::KeyedGrant { .. } | StreamId::Audit(_) => {}
     }
     Ok(())
 }

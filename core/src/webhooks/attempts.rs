@@ -122,7 +122,9 @@ impl Attempts {
     /// Sets the limits of the rates of attempts.
     pub fn set_rate_limits(&mut self, endpoints: &Endpoints) {
         for (webhook_id, endpoint) in &endpoints.endpoints {
-            let interval = endpoint.rate_limit.map(|limit| Duration::from_secs(1) / limit.max(1));
+            // What is pending to a disabled endpoint ends without a request.
+            let rate_limit = endpoint.rate_limit.filter(|_| endpoint.disabled.is_none());
+            let interval = rate_limit.map(|limit| Duration::from_secs(1) / limit.max(1));
             if interval.is_some() || self.endpoints.contains_key(webhook_id) {
                 self.endpoints.entry(webhook_id.clone()).or_default().interval = interval;
             }

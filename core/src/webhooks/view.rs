@@ -1,13 +1,17 @@
 //! Keeps the views of deliveries, of the health of endpoints, and of jobs that send messages again, up to date.
 
+use std::collections::BTreeSet;
+
 use streamio_events::commit::Commit;
 use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent};
 use streamio_events::id::{ProjectId, WebhookId};
-use streamio_events::log::EventLog;
+use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
 use streamio_events::retryable::Retryable;
+use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::{self, DeliveryError, DeliveryStoreError as LogError};
 use streamio_events::webhook::replay::{self, ReplayStoreError};
+use streamio_events::webhook::{Delivery, Endpoints};
 
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore, DeliveryStoreError};
 
@@ -20,8 +24,11 @@ pub enum DeliveryViewError {
     /// The stream of an endpoint's jobs cannot be read or understood.
     #[error(transparent)]
     Replays(#[from] ReplayStoreError),
+    /// The stream of the project's endpoints cannot be read.
+    #[error("the events of webhook endpoints cannot be read")]
+    Endpoints(#[from] ReadError),
     /// An event cannot be understood.
-    #[error("the delivery's events cannot be understood")]
+    #[error("the events of a delivery or of webhook endpoints cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
     /// The store failed.
     #[error(transparent)]
@@ -33,6 +40,7 @@ impl Retryable for DeliveryViewError {
         match self {
             Self::Log(error) => error.is_retryable(),
             Self::Replays(error) => error.is_retryable(),
+            Self::Endpoints(error) => error.is_retryable(),
             Self::Unreadable(_) => false,
             Self::Store(_) => true,
         }
@@ -70,6 +78,37 @@ pub(crate) fn attempt_of(
         _ => return Ok(None),
     };
     Ok(Some((event.at, error)))
+}
+
+/// Stores for each endpoint that `commits` of the project's endpoints are about whether messages are sent to it now.
+pub async fn refresh_endpoints(
+    log: &dyn EventLog,
+    store: &dyn DeliveryStore,
+    project_id: &ProjectId,
+    commits: &[&Commit],
+) -> Result<(), DeliveryViewError> {
+    let mut changed = BTreeSet::new();
+    for event in commits.iter().flat_map(|commit| &commit.events) {
+        changed.extend(match event.body()? {
+            EventBody::WebhookRemoved(removed) => Some(removed.webhook_id),
+            EventBody::WebhookDisabled(disabled) => Some(disabled.webhook_id),
+            EventBody::WebhookUpdated(updated) if updated.enabled.is_some() => Some(updated.webhook_id),
+            _ => None,
+        });
+    }
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let mut endpoints = Endpoints::new(project_id.clone());
+    for commit in log.read_to_end(&StreamId::Webhooks(project_id.clone()), 1).await? {
+        endpoints.apply_commit(&commit)?;
+    }
+    for webhook_id in changed {
+        let endpoint = endpoints.endpoints.get(&webhook_id);
+        let is_receiving = endpoint.is_some_and(|endpoint| endpoint.disabled.is_none());
+        store.put_receiving(project_id, &webhook_id, is_receiving).await?;
+    }
+    Ok(())
 }
 
 /// Brings the stored view of the jobs of an endpoint up to date with their stream.

@@ -1,8 +1,12 @@
 //! Calls about endpoints.
 
+use std::time::Duration;
+
+use streamio_core::testing::notification;
 use streamio_events::home::{HomeError, WebhookCall, WebhookResult};
 use streamio_events::id::WebhookId;
 use streamio_events::webhook::endpoint::EndpointChanges;
+use streamio_events::webhook::exchange::ErrorClass;
 use streamio_events::webhook::{DeliveryState, MessageType};
 
 use crate::harness::{Harness, Reply};
@@ -193,4 +197,33 @@ async fn the_request_of_an_endpoint_that_was_removed_does_not_register_it_again(
     let (webhook_id, commit_id) = (created.endpoint.webhook_id, harness.request());
     harness.call(WebhookCall::Remove { webhook_id, commit_id }).await.unwrap();
     assert!(matches!(harness.call(create).await, Err(HomeError::Conflict { .. })));
+}
+
+#[tokio::test]
+async fn a_misconfiguration_is_shown_as_such() {
+    let mut harness = Harness::new().await;
+    let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
+    let shown = async |harness: &Harness| {
+        let call = WebhookCall::Show { webhook_id: webhook_id.clone() };
+        let WebhookResult::Endpoint(status) = harness.call(call).await.unwrap() else {
+            panic!("an endpoint")
+        };
+        status.misconfiguration
+    };
+    harness.reply(URL, Reply::Error(ErrorClass::NameNotResolved));
+    harness.region.receive(notification("a.mp4", "01")).await;
+    let start = harness.now();
+    harness.run_until(start.plus(Duration::from_hours(15))).await;
+    assert_eq!(shown(&harness).await, None, "its name server may be out of order");
+    harness.run_until(start.plus(Duration::from_hours(60))).await;
+    let misconfiguration = shown(&harness).await.unwrap();
+    assert_eq!((misconfiguration.code.as_str(), misconfiguration.since), ("name_not_resolved", start));
+    harness.reply(URL, Reply::Error(ErrorClass::TlsNameMismatch));
+    harness.region.receive(notification("b.mp4", "01")).await;
+    harness.settle().await;
+    assert_eq!(shown(&harness).await.unwrap().code, "tls_name_mismatch");
+    harness.reply(URL, Reply::Status(200));
+    harness.region.receive(notification("c.mp4", "01")).await;
+    harness.settle().await;
+    assert_eq!(shown(&harness).await, None);
 }

@@ -64,6 +64,7 @@ pub(crate) enum Reply {
     Status(u16),
     RetryAfter(u16, u64),
     Unreachable,
+    Error(ErrorClass),
 }
 
 /// The receivers of all URLs.
@@ -90,6 +91,7 @@ impl WebhookSender for Receivers {
             Reply::Unreachable => {
                 ExchangeResult::Error(ExchangeError::new(ErrorClass::ConnectFailed, "refused"))
             }
+            Reply::Error(class) => ExchangeResult::Error(ExchangeError::new(class, "failed")),
         };
         Exchange { duration_milliseconds: 20, result }
     }
@@ -307,6 +309,10 @@ impl Harness {
             let store = &self.deliveries;
             view::refresh(&self.region.log, store, &key, commit.last()).await.unwrap();
             view::add_attempts(store, &key.project_id, &key.webhook_id, &[commit]).await.unwrap();
+        }
+        if let StreamId::Webhooks(project_id) = &commit.stream {
+            let (log, store) = (&self.region.log, &self.deliveries);
+            view::refresh_endpoints(log, store, project_id, &[commit]).await.unwrap();
         }
         if let StreamId::Replays(project_id, webhook_id) = &commit.stream {
             view::refresh_replays(&self.region.log, &self.deliveries, project_id, webhook_id).await.unwrap();

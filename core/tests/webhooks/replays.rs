@@ -107,8 +107,8 @@ async fn everything_is_sent_again_with_the_same_ids_and_bytes() {
     let again = &harness.received()[first.len()..];
     assert_eq!(contents(again, URL), contents(&first, URL));
     assert_eq!(again.len(), first.len());
-    let order = |received: &[Received]| -> Vec<String> { received.iter().map(name_of).collect() };
-    assert_eq!(order(again), order(&first), "in the order of the events");
+    let seqs: Vec<u64> = again.iter().map(|it| it.json()["data"]["seq"].as_u64().unwrap()).collect();
+    assert!(seqs.is_sorted(), "in the order of the events: {seqs:?}");
     let ended = show(&harness, &webhook_id, &job.replay_id).await;
     assert_eq!((ended.reason, ended.scheduled, ended.skipped), (Some(ReplayEnd::Completed), 6, 0));
     assert_eq!(ended.next_seq, ended.end_seq);

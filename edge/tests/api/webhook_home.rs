@@ -39,6 +39,7 @@ fn endpoint(project_id: &ProjectId, now: Timestamp) -> EndpointStatus {
         enabled: true,
         disabled: None,
         health: EndpointHealth::default(),
+        misconfiguration: None,
         previous_secret_until: None,
         created_at: now,
         updated_at: now,

@@ -1,5 +1,7 @@
 //! What a tenant sees of endpoints and deliveries.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::delivery::{Attempt, DeliveryError};
@@ -33,6 +35,9 @@ pub struct EndpointStatus {
     pub disabled: Option<Disabled>,
     /// How it has answered lately.
     pub health: EndpointHealth,
+    /// What is wrong with it, if that does not pass by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub misconfiguration: Option<Misconfiguration>,
     /// Until when messages are signed with a secret before the current one, too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previous_secret_until: Option<Timestamp>,
@@ -55,12 +60,28 @@ impl EndpointStatus {
             rate_limit: endpoint.rate_limit,
             enabled: endpoint.disabled.is_none(),
             disabled: endpoint.disabled,
+            misconfiguration: health.misconfiguration(),
             health,
             previous_secret_until: endpoint.previous_secret_until(now),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
         }
     }
+}
+
+/// After this time without an address, the name of a host is taken to be wrong, and not its name server to be out of order.
+const UNRESOLVED_FOR: Duration = Duration::from_hours(24);
+
+/// A fault of an endpoint that somebody has to mend.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Misconfiguration {
+    /// The code of the attempts' error: `name_not_resolved` or `tls_name_mismatch`.
+    pub code: String,
+    /// Since when all attempts have failed with it.
+    pub since: Timestamp,
+    /// What is wrong and what to do, for people.
+    pub message: String,
 }
 
 /// How an endpoint has answered lately.
@@ -108,6 +129,24 @@ impl EndpointHealth {
             self.failed_at = Some(at);
             self.error = Some(error.clone());
         }
+    }
+}
+
+impl EndpointHealth {
+    /// What is wrong with the endpoint, if that does not pass by itself: the certificate is for another host, or the name of the host has
+    /// had no address for a day.
+    pub fn misconfiguration(&self) -> Option<Misconfiguration> {
+        let (error, since, failed_at) = (self.error.as_ref()?, self.same_error_since?, self.failed_at?);
+        let message = match error.code.as_str() {
+            "tls_name_mismatch" => {
+                "the server's certificate is for another host; install one for the host of the URL, or update the URL"
+            }
+            "name_not_resolved" if failed_at.since(since) >= UNRESOLVED_FOR => {
+                "the name of the host has had no address for a day or longer; add a DNS record, or update the URL"
+            }
+            _ => return None,
+        };
+        Some(Misconfiguration { code: error.code.clone(), since, message: message.to_owned() })
     }
 }
 
@@ -166,5 +205,47 @@ impl Delivery {
             attempts: self.attempts.clone(),
             body: Some(scheduled.body.clone()).filter(|body| !body.is_empty()),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_767_323_045 + hours * 3600)
+    }
+
+    proptest! {
+        /// The attempts are added in the order of their ends.
+        #[test]
+        fn a_misconfiguration_is_what_all_attempts_since_its_time_failed_with(
+            attempts in prop::collection::vec((0i64..13, prop::option::of(prop::sample::select(vec![
+                "status", "name_not_resolved", "tls_name_mismatch", "connect_failed",
+            ]))), 0..12),
+        ) {
+            let mut health = EndpointHealth::default();
+            let mut hour = 0;
+            let mut model: Vec<(i64, Option<&str>)> = Vec::new();
+            for (pause, code) in attempts {
+                hour += pause + 1;
+                let error = code.map(|code| DeliveryError { code: code.to_owned(), message: code.to_owned() });
+                health.add(at(hour), error.as_ref());
+                model.push((hour, code));
+                let last = code;
+                let same: Vec<i64> = model.iter().rev().take_while(|(_, code)| *code == last).map(|it| it.0).collect();
+                let (until, since) = (same[0], same[same.len() - 1]);
+                let expected = match last {
+                    Some("tls_name_mismatch") => Some(since),
+                    Some("name_not_resolved") if until - since >= 24 => Some(since),
+                    _ => None,
+                };
+                let found = health.misconfiguration();
+                prop_assert_eq!(found.as_ref().map(|it| it.since), expected.map(at));
+                prop_assert_eq!(found.map(|it| it.code), expected.and(last).map(str::to_owned));
+            }
+        }
     }
 }

@@ -14,6 +14,7 @@
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
 //! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
 //! | `replays` | `{project}#{endpoint}` | whether an endpoint has an active job that sends messages again | `version`, `active` |
+//! | `idle-endpoints` | `{project}#{endpoint}#` | a webhook endpoint to which nothing is sent | |
 //! | `slots#{project}` | `count` | how many attempts have a slot | `held` |
 //! | `slots#{project}` | `held#{video}` | an attempt that has a slot | `attempt` |
 //! | `slots#{project}` | `waiting#{since}#{video}` | a place in the queue for slots | |

@@ -1,11 +1,10 @@
 //! The views of webhook deliveries.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, named_params, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, named_params, params_from_iter};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError};
 use streamio_core::ports::view_store::ViewStoreError;
 use streamio_events::home::DeliveryFilter;
@@ -16,7 +15,7 @@ use streamio_events::webhook::delivery::DeliveryError;
 use streamio_events::webhook::replay::Replays;
 use streamio_events::webhook::status::EndpointHealth;
 
-use super::{SqliteViewStore, integer, replays};
+use super::{SqliteViewStore, due, integer, replays};
 
 /// The tables of deliveries.
 pub(super) const SCHEMA: &str = "
@@ -36,6 +35,11 @@ pub(super) const SCHEMA: &str = "
     CREATE INDEX deliveries_by_time ON deliveries (project_id, scheduled_at DESC, webhook_id DESC, message_id DESC);
     CREATE INDEX deliveries_of_video ON deliveries (project_id, video_id, scheduled_at DESC, webhook_id DESC, message_id DESC);
     CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at) WHERE due_at IS NOT NULL;
+    CREATE TABLE idle_endpoints (
+        webhook_id TEXT NOT NULL,
+        project_id TEXT NOT NULL,
+        PRIMARY KEY (webhook_id, project_id)
+    ) STRICT, WITHOUT ROWID;
     CREATE TABLE endpoint_health (
         project_id TEXT NOT NULL,
         webhook_id TEXT NOT NULL,
@@ -43,16 +47,6 @@ pub(super) const SCHEMA: &str = "
         PRIMARY KEY (project_id, webhook_id)
     ) STRICT, WITHOUT ROWID;
 ";
-
-/// The endpoints that have pending deliveries: each step of the recursion finds the next one in the index.
-const WAITING_ENDPOINTS: &str = "
-    WITH RECURSIVE waiting (id) AS (
-        SELECT min(webhook_id) FROM deliveries WHERE due_at IS NOT NULL
-        UNION ALL
-        SELECT (SELECT min(webhook_id) FROM deliveries WHERE due_at IS NOT NULL AND webhook_id > waiting.id)
-        FROM waiting WHERE waiting.id IS NOT NULL
-    )
-    SELECT id FROM waiting WHERE id IS NOT NULL";
 
 impl From<ViewStoreError> for Failed {
     fn from(error: ViewStoreError) -> Self {
@@ -255,48 +249,30 @@ impl DeliveryStore for SqliteViewStore {
         Ok(DeliveryPage { deliveries, next })
     }
 
+    async fn put_receiving(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        is_receiving: bool,
+    ) -> Result<(), DeliveryStoreError> {
+        let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
+        self.query(move |connection| due::put_receiving(connection, &project_id, &webhook_id, is_receiving))
+            .await?;
+        self.due_deliveries.notify_one();
+        Ok(())
+    }
+
     async fn due_deliveries(
         &self,
         now: Timestamp,
         per_endpoint: usize,
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
-        let per_endpoint = i64::try_from(per_endpoint).unwrap_or(i64::MAX);
-        let by_rank: BTreeMap<usize, Vec<DeliveryKey>> = self
-            .query(move |connection| {
-                let of_endpoint = "SELECT project_id, webhook_id, message_id FROM deliveries
-                    WHERE webhook_id = ?1 AND due_at <= ?2 ORDER BY due_at LIMIT ?3";
-                let mut endpoints = connection.prepare_cached(WAITING_ENDPOINTS)?;
-                let mut due = connection.prepare_cached(of_endpoint)?;
-                let mut by_rank: BTreeMap<usize, Vec<DeliveryKey>> = BTreeMap::new();
-                for endpoint in endpoints.query_map([], |row| row.get::<_, String>(0))? {
-                    let rows = due.query_map(params![endpoint?, now.unix_millis(), per_endpoint], |row| {
-                        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-                    })?;
-                    for (rank, row) in rows.enumerate() {
-                        by_rank.entry(rank).or_default().extend(key_of(row?));
-                    }
-                }
-                Ok(by_rank)
-            })
-            .await?;
-        Ok(by_rank.into_values().flatten().take(limit).collect())
+        self.query(move |connection| due::deliveries(connection, now, per_endpoint, limit)).await
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError> {
-        self.query(move |connection| {
-            let of_endpoint = "SELECT min(due_at) FROM deliveries WHERE webhook_id = ?1 AND due_at > ?2";
-            let mut endpoints = connection.prepare_cached(WAITING_ENDPOINTS)?;
-            let mut next = connection.prepare_cached(of_endpoint)?;
-            let mut first: Option<i64> = None;
-            for endpoint in endpoints.query_map([], |row| row.get::<_, String>(0))? {
-                let due: Option<i64> =
-                    next.query_row(params![endpoint?, now.unix_millis()], |row| row.get(0))?;
-                first = first.into_iter().chain(due).min();
-            }
-            Ok(first.map(Timestamp::from_unix_millis))
-        })
-        .await
+        self.query(move |connection| due::next(connection, now)).await
     }
 
     async fn due_count(
@@ -306,17 +282,8 @@ impl DeliveryStore for SqliteViewStore {
         now: Timestamp,
         limit: usize,
     ) -> Result<usize, DeliveryStoreError> {
-        let (project_id, webhook_id) = (project_id.to_string(), webhook_id.to_string());
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.query(move |connection| {
-            // The condition on the time leads to the index of what is due.
-            let query = "SELECT count(*) FROM (
-                SELECT 1 FROM deliveries WHERE webhook_id = ?1 AND due_at <= ?2 AND project_id = ?3 LIMIT ?4)";
-            let parameters = params![webhook_id, now.unix_millis(), project_id, limit];
-            let count: i64 = connection.prepare_cached(query)?.query_row(parameters, |row| row.get(0))?;
-            Ok(usize::try_from(count).unwrap_or(0))
-        })
-        .await
+        let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
+        self.query(move |connection| due::count(connection, &project_id, &webhook_id, now, limit)).await
     }
 
     async fn put_replays(&self, replays: &Replays) -> Result<(), DeliveryStoreError> {
@@ -355,13 +322,4 @@ impl DeliveryStore for SqliteViewStore {
         })
         .await
     }
-}
-
-/// The key of a row; `None` if the row is damaged.
-fn key_of((project_id, webhook_id, message_id): (String, String, String)) -> Option<DeliveryKey> {
-    Some(DeliveryKey {
-        project_id: project_id.parse().ok()?,
-        webhook_id: webhook_id.parse().ok()?,
-        message_id: message_id.parse().ok()?,
-    })
 }

@@ -222,3 +222,30 @@ async fn what_has_failed_is_recovered_and_a_job_can_be_cancelled() {
     assert_eq!(listed["data"].as_array().unwrap().len(), 2, "{listed}");
     test.stop().await;
 }
+
+/// Their next attempts would be due in minutes.
+#[tokio::test]
+async fn what_is_pending_ends_when_its_endpoint_is_disabled_or_removed() {
+    let (test, receiver) = (start().await, Receiver::start(503).await);
+    let body = json!({ "url": receiver.url, "types": ["video.uploaded"] }).to_string();
+    for (method, patch, code) in
+        [("PATCH", r#"{"enabled": false}"#, "webhook_disabled"), ("DELETE", "", "webhook_removed")]
+    {
+        let created = test.call("POST", "/webhooks", &body).await;
+        let id = created["webhookId"].as_str().unwrap();
+        test.upload(&format!("{code}.mp4")).await;
+        let deliveries = format!("/webhook-deliveries?webhookId={id}");
+        until("two attempts have failed", async || {
+            test.call("GET", &deliveries, "").await["data"][0]["attemptsMade"] == 2
+        })
+        .await;
+        test.call(method, &format!("/webhooks/{id}"), patch).await;
+        until("the delivery ends", async || {
+            let delivery = test.call("GET", &deliveries, "").await["data"][0].clone();
+            let last = delivery["attempts"].as_array().and_then(|attempts| attempts.last().cloned());
+            delivery["state"] == "failed" && last.is_some_and(|last| last["error"]["code"] == code)
+        })
+        .await;
+    }
+    test.stop().await;
+}

@@ -15,6 +15,8 @@ pub(super) const TYPES_HELP: &str = "Only messages of this type: `*` (all but vi
 pub(super) fn short_state(webhook: &Value) -> &'static str {
     if webhook["enabled"] == false {
         "disabled"
+    } else if webhook["misconfiguration"].is_object() {
+        "misconfigured"
     } else if webhook["health"]["failingSince"].is_string() {
         "failing"
     } else {
@@ -55,7 +57,14 @@ pub(super) fn describe(webhook: &Value) -> String {
 
 /// Whether messages are sent to the endpoint and arrive, and if not, why and since when.
 fn state(webhook: &Value) -> String {
-    let disabled = &webhook["disabled"];
+    let (disabled, misconfiguration) = (&webhook["disabled"], &webhook["misconfiguration"]);
+    if !disabled.is_object() && misconfiguration.is_object() {
+        return format!(
+            "misconfigured since {}: {}",
+            text(misconfiguration, "since"),
+            text(misconfiguration, "message")
+        );
+    }
     if !disabled.is_object() {
         return short_state(webhook).to_owned();
     }

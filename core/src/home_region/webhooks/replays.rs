@@ -36,7 +36,7 @@ impl Webhooks<'_> {
         let mut replays = self.replays(webhook_id).await?;
         if let Some(job) = replays.get(&replay_id) {
             return if job.request == request {
-                outcome(&replays, job, true)
+                Ok(outcome(&replays, job, true))
             } else {
                 Err(HomeError::KeyReused)
             };
@@ -46,7 +46,7 @@ impl Webhooks<'_> {
         let decide = |replays: &Replays| replays.start(&replay_id, request.clone(), start, end);
         let repeated = self.decide_replay(&mut replays, commit_id, decide).await?;
         let job = replays.get(&replay_id).ok_or(HomeError::NotFound)?;
-        outcome(&replays, job, repeated)
+        Ok(outcome(&replays, job, repeated))
     }
 
     /// The latest jobs of the endpoint, also if it was removed.
@@ -81,7 +81,7 @@ impl Webhooks<'_> {
             None => self.decide_replay(&mut replays, commit_id, decide).await?,
         };
         let job = replays.get(replay_id).ok_or(HomeError::NotFound)?;
-        outcome(&replays, job, repeated)
+        Ok(outcome(&replays, job, repeated))
     }
 
     async fn replays(&self, webhook_id: &WebhookId) -> Result<Replays, HomeError> {
@@ -161,8 +161,8 @@ fn valid(request: &ReplayRequest) -> Result<ReplayRequest, HomeError> {
     Ok(ReplayRequest { types, ..request.clone() })
 }
 
-fn outcome(replays: &Replays, job: &Replay, repeated: bool) -> Result<WebhookOutcome, HomeError> {
-    Ok(WebhookOutcome { result: WebhookResult::Replay(replays.status(job)), repeated })
+fn outcome(replays: &Replays, job: &Replay, repeated: bool) -> WebhookOutcome {
+    WebhookOutcome { result: WebhookResult::Replay(replays.status(job)), repeated }
 }
 
 fn refused(refusal: ReplayRefusal) -> HomeError {

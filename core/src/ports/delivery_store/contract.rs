@@ -41,6 +41,7 @@ macro_rules! delivery_store_contract {
             lists_are_filtered_and_in_pages_of_any_size
             a_cursor_of_another_list_is_refused
             every_endpoint_has_a_due_delivery_before_any_has_two
+            what_is_pending_to_an_endpoint_that_receives_nothing_is_due
             the_next_due_time_is_the_first_after_now
             what_is_due_to_an_endpoint_is_counted_up_to_a_limit
             an_active_job_is_found_until_a_higher_version_has_none
@@ -239,6 +240,35 @@ pub async fn every_endpoint_has_a_due_delivery_before_any_has_two(harness: &impl
     let endpoints: std::collections::BTreeSet<_> = few.iter().map(|key| &key.webhook_id).collect();
     assert_eq!((few.len(), endpoints.len()), (3, 3), "each has one before any has two");
     assert_eq!(due(40, 100).await.len(), 43);
+}
+
+/// See the name.
+pub async fn what_is_pending_to_an_endpoint_that_receives_nothing_is_due(
+    harness: &impl DeliveryStoreHarness,
+) {
+    let store = harness.open().await;
+    for (project_id, webhook, number, due) in
+        [("acme", 0, 1, Some(60)), ("acme", 0, 2, None), ("acme", 1, 3, Some(60)), ("zebra", 2, 4, Some(60))]
+    {
+        put(&store, &delivery(project_id, webhook, number, due)).await;
+    }
+    let due = async || {
+        let found = store.due_deliveries(at(0), 10, 10).await.expect("what is due can be read");
+        found.into_iter().map(|key| key.webhook_id).collect::<Vec<_>>()
+    };
+    let set = async |is_receiving| {
+        let stored = store.put_receiving(&project("acme"), &endpoint(0), is_receiving).await;
+        stored.expect("it can be stored");
+    };
+    assert_eq!(due().await, []);
+    for _ in 0..2 {
+        set(false).await;
+        assert_eq!(due().await, [endpoint(0)]);
+    }
+    for _ in 0..2 {
+        set(true).await;
+        assert_eq!(due().await, []);
+    }
 }
 
 /// See the name.

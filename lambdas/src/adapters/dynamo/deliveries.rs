@@ -288,6 +288,15 @@ impl DeliveryStore for DynamoViews {
         Ok(DeliveryPage { deliveries: found.into_iter().map(|(_, delivery)| delivery).collect(), next })
     }
 
+    async fn put_receiving(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        is_receiving: bool,
+    ) -> Result<(), DeliveryStoreError> {
+        self.set_receiving(project_id, webhook_id, is_receiving).await.map_err(unavailable)
+    }
+
     async fn due_deliveries(
         &self,
         now: Timestamp,

@@ -4,7 +4,7 @@
 //! that the deliveries of an endpoint follow one another by due time, and a reader skips from one endpoint to the next: the backlog of an
 //! endpoint that does not answer costs one page, however long it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -14,7 +14,7 @@ use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 
 use super::DynamoViews;
-use super::item::{InvalidItem, Item, text, text_of};
+use super::item::{InvalidItem, Item, key, text, text_of};
 use super::table::{BY_DUE, DUE, DUE_SHARD};
 
 /// How many partitions the endpoints are spread over. Each takes 1,000 writes a second, and a delivery that succeeds at once is two:
@@ -26,6 +26,9 @@ const CONCURRENT_QUERIES: usize = 32;
 
 /// How many entries are read at a time, some 150 bytes each.
 const PAGE: usize = 100;
+
+/// The partition of the endpoints to which no messages are sent. What is pending to them is due at any time.
+const IDLE: &str = "idle-endpoints";
 
 /// Sorts after every due time and every message.
 const END: char = '~';
@@ -53,7 +56,7 @@ impl Entry {
 
     /// What the sort keys of all entries of the endpoint begin with.
     fn endpoint(&self) -> String {
-        format!("{}#{}#", self.key.project_id, self.key.webhook_id)
+        endpoint_of(&self.key.project_id, &self.key.webhook_id)
     }
 
     /// A sort key after all entries of the endpoint.
@@ -74,7 +77,9 @@ impl DynamoViews {
         per_endpoint: usize,
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, AdapterError> {
-        let shards = stream::iter((0..SHARDS).map(|shard| self.due_of_shard(shard, now, per_endpoint)));
+        let idle = self.idle_endpoints().await?;
+        let shards =
+            stream::iter((0..SHARDS).map(|shard| self.due_of_shard(shard, now, per_endpoint, &idle)));
         let shards: Vec<DueByEndpoint> = shards.buffer_unordered(CONCURRENT_QUERIES).try_collect().await?;
         let mut ranked: Vec<(usize, Timestamp, DeliveryKey)> = shards
             .into_iter()
@@ -90,6 +95,7 @@ impl DynamoViews {
         shard: u32,
         now: Timestamp,
         per_endpoint: usize,
+        idle: &BTreeSet<String>,
     ) -> Result<DueByEndpoint, AdapterError> {
         let mut found = DueByEndpoint::new();
         let mut from = String::from("#");
@@ -97,7 +103,8 @@ impl DynamoViews {
             let (entries, more) = self.due_entries(shard, &from, PAGE).await?;
             for entry in &entries {
                 let of_endpoint = found.entry(entry.endpoint()).or_default();
-                let is_needed = entry.due_at <= now && of_endpoint.len() < per_endpoint;
+                let is_due = entry.due_at <= now || idle.contains(&entry.endpoint());
+                let is_needed = is_due && of_endpoint.len() < per_endpoint;
                 if is_needed {
                     of_endpoint.push((entry.due_at, entry.key.clone()));
                 }
@@ -107,6 +114,34 @@ impl DynamoViews {
                 return Ok(found);
             }
         }
+    }
+
+    /// See [`DeliveryStore::put_receiving`](streamio_core::ports::delivery_store::DeliveryStore::put_receiving).
+    pub(super) async fn set_receiving(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        is_receiving: bool,
+    ) -> Result<(), AdapterError> {
+        let item = key(IDLE, endpoint_of(project_id, webhook_id));
+        if is_receiving {
+            self.client.delete_item().table_name(&*self.table).set_key(Some(item)).send().await?;
+        } else {
+            self.client.put_item().table_name(&*self.table).set_item(Some(item)).send().await?;
+        }
+        Ok(())
+    }
+
+    /// The endpoints to which no messages are sent, as in [`Entry::endpoint`].
+    async fn idle_endpoints(&self) -> Result<BTreeSet<String>, AdapterError> {
+        let query = self.client.query().table_name(&*self.table).key_condition_expression("pk = :pk");
+        let query = query.expression_attribute_values(":pk", text(IDLE)).consistent_read(true);
+        let mut items = query.into_paginator().items().send();
+        let mut endpoints = BTreeSet::new();
+        while let Some(item) = items.try_next().await? {
+            endpoints.insert(text_of(&item, "sk")?.to_owned());
+        }
+        Ok(endpoints)
     }
 
     /// See [`DeliveryStore::next_due`](streamio_core::ports::delivery_store::DeliveryStore::next_due).
@@ -124,7 +159,7 @@ impl DynamoViews {
         now: Timestamp,
         limit: usize,
     ) -> Result<usize, AdapterError> {
-        let endpoint = format!("{project_id}#{webhook_id}#");
+        let endpoint = endpoint_of(project_id, webhook_id);
         let mut from = endpoint.clone();
         let mut count = 0;
         while count < limit {
@@ -179,6 +214,11 @@ impl DynamoViews {
         let entries = entries.iter().map(Entry::of).collect::<Result<_, _>>()?;
         Ok((entries, response.last_evaluated_key.is_some()))
     }
+}
+
+/// What the sort keys of all entries of an endpoint begin with.
+fn endpoint_of(project_id: &ProjectId, webhook_id: &WebhookId) -> String {
+    format!("{project_id}#{webhook_id}#")
 }
 
 fn partition(shard: u32) -> String {
