@@ -9,9 +9,9 @@ use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
 use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::Endpoints;
 use streamio_events::webhook::delivery::{self, DeliveryError, DeliveryStoreError as LogError};
 use streamio_events::webhook::replay::{self, ReplayStoreError};
-use streamio_events::webhook::{Delivery, Endpoints};
 
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore, DeliveryStoreError};
 

@@ -152,6 +152,7 @@ impl Harness {
                 urls: Rules::default(),
                 feed: Some(Arc::new(MemoryFeed(region.log.clone()))),
             },
+            audit: None,
             policy: region.policy.clone(),
             clock: {
                 let clock = Arc::clone(&clock);

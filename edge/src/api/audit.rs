@@ -48,7 +48,7 @@ pub(super) async fn public_key(exchange: &Exchange<'_>, query: Query) -> Result<
 /// `GET /audit/tile/{key}`
 pub(super) async fn tile(exchange: &Exchange<'_>, query: Query) -> Result<Response<Bytes>, Problem> {
     query.finish()?;
-    let path = [TILES, exchange.parameter].concat();
+    let path = [TILES, exchange.parameters.first].concat();
     match call(exchange, &AuditCall::Tile { path }).await.map_err(home_problem::of_audit)? {
         AuditResult::Tile(bytes) => {
             let mut response =

@@ -41,7 +41,7 @@ async fn checkpoint(audit: &Audit, project_id: &ProjectId) -> Option<Checkpoint>
     let key = audit.keys.signer(project_id).verifier_key().clone();
     let checkpoint = Checkpoint::verify(&note, &[key]).unwrap();
     let hashes = audit.log.hashes_of_project(project_id, 0, usize::MAX).await.unwrap();
-    assert_eq!(compare(&store, &checkpoint, hashes).await.unwrap(), None);
+    assert_eq!(compare(&store, &checkpoint, hashes).await.unwrap(), []);
     Some(checkpoint)
 }
 
