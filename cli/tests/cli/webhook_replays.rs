@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::fake_server::FakeServer;
+use crate::fake_server::{FakeServer, ReceivedRequest};
 use crate::video::call;
 use crate::webhook::WEBHOOK;
 
@@ -62,7 +62,7 @@ async fn jobs_are_started_with_what_the_flags_state() {
     for bounds in [&["--from", "41"][..], &["--from", since, "--to", "52", "--rate", "1000"]] {
         call(&server, &[&["webhook", "replay", WEBHOOK], bounds].concat()).await.ok();
     }
-    let bodies: Vec<Value> = server.requests("POST ").iter().map(|request| request.json()).collect();
+    let bodies: Vec<Value> = server.requests("POST ").iter().map(ReceivedRequest::json).collect();
     assert_eq!(
         bodies,
         [

@@ -149,13 +149,11 @@ pub async fn step(
     let source = candidates::Source { ports, project_id, endpoint, job: &job };
     let rate = usize::try_from(job.request.rate).unwrap_or(MAX_MESSAGES).max(1);
     let Batch { candidates, next } = read_batch(source, rate.min(MAX_MESSAGES)).await?;
-    let scheduler = Scheduler { ports, replays: &replays, job: &job };
+    let of_job = Scheduler { ports, replays: &replays, job: &job };
     let apart = Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
     let due_times = (0..).map(|index: u32| now.plus(apart * index));
-    let scheduled = candidates
-        .iter()
-        .zip(due_times)
-        .map(|(candidate, due_at)| scheduler.schedule(candidate, now, due_at));
+    let scheduled =
+        candidates.iter().zip(due_times).map(|(candidate, due_at)| of_job.schedule(candidate, now, due_at));
     let outcomes = try_join_all(scheduled).await?;
     let scheduled = outcomes.iter().filter(|is_scheduled| **is_scheduled).count();
     let skipped = outcomes.len() - scheduled;

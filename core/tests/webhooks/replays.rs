@@ -140,7 +140,7 @@ async fn a_part_of_the_feed_is_stated_by_places_or_times() {
     let webhook_id = harness.endpoint(URL, &["video.uploaded"]).await.endpoint.webhook_id;
     let mut times = Vec::new();
     for number in 0..4 {
-        harness.wait(Duration::from_secs(60));
+        harness.wait(Duration::from_mins(1));
         times.push(harness.now());
         harness.region.receive(notification(&format!("{number}.mp4"), "01")).await;
         harness.settle().await;

@@ -158,19 +158,18 @@ pub(super) async fn list(arguments: Replays, output: Output) -> Result<(), Failu
 pub(super) async fn cancel(arguments: CancelReplay, output: Output) -> Result<(), Failure> {
     let CancelReplay { id, replay, connection } = arguments;
     let client = client(&connection, output)?;
-    let replay = match replay {
-        Some(replay) => replay.to_string(),
-        None => {
-            let page = client.webhook_replays(&id).await?;
-            let running = page.data.iter().find(|job| job["state"] == "running");
-            running.map(|job| text(job, "replayId")).ok_or_else(|| {
-                Failure::new(
-                    Exit::NotFound,
-                    format!("no messages are being sent to {id} again"),
-                    format!("see `streamio webhook replays {id}`"),
-                )
-            })?
-        }
+    let replay = if let Some(replay) = replay {
+        replay.to_string()
+    } else {
+        let page = client.webhook_replays(&id).await?;
+        let running = page.data.iter().find(|job| job["state"] == "running");
+        running.map(|job| text(job, "replayId")).ok_or_else(|| {
+            Failure::new(
+                Exit::NotFound,
+                format!("no messages are being sent to {id} again"),
+                format!("see `streamio webhook replays {id}`"),
+            )
+        })?
     };
     let job = client.cancel_webhook_replay(&id, &replay).await?;
     output.result(&job, || describe_replay(&job))
