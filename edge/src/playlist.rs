@@ -4,7 +4,7 @@
 //! rewrites them in turn, everything else leads to the CDN. All other text stays as it is, byte for byte.
 //! <https://www.rfc-editor.org/rfc/rfc8216>, <https://datatracker.ietf.org/doc/html/draft-pantos-hls-rfc8216bis>
 //!
-//! The format is read line by line. The parsers that exist write a playlist anew from what they understood, which would change
+//! The format is read line by line. The parsers that exist write a new playlist from what they understood, which would change
 //! or lose tags that they do not know ([decision 16](../../../docs/adr/0016-the-edge-rewrites-playlists.md)).
 
 mod attributes;

@@ -9,7 +9,7 @@
 //! protects the service, it is not metering.
 //!
 //! A clock that is set back must not refuse a key until it reaches the earlier time again. No sequence of requests leaves an
-//! arrival time later than one window after the last one, so a state that is later than that begins anew.
+//! arrival time later than one window after the last one, so a state that is later than that starts from the beginning.
 
 use std::hash::Hash;
 use std::num::NonZeroUsize;

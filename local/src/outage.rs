@@ -153,7 +153,7 @@ mod tests {
             Some(Notice::Ended { since: at(1), interruptions: 5 })
         );
         assert_eq!(state.apply(&failed(), &id(7), at(7)), None);
-        assert_eq!(state.apply(&interrupted(), &id(8), at(8)), None, "the next one begins anew");
+        assert_eq!(state.apply(&interrupted(), &id(8), at(8)), None, "the next one is the first again");
     }
 
     #[test]

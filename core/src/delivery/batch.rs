@@ -121,7 +121,7 @@ impl RetryPolicy {
     }
 
     /// Tries no record that is as old as `oldest`. Needed where the source drops records at a greater age, with all that are behind
-    /// them: instances end after hours, and then count anew.
+    /// them: instances end after hours, and then count from the beginning.
     #[must_use]
     pub fn until_age(self, oldest: Duration) -> Self {
         Self { oldest, ..self }

@@ -74,7 +74,7 @@ pub trait ObjectStore: Send + Sync {
     /// object, or none, is success. In a bucket with versions it removes the bytes and adds no delete marker.
     async fn delete(&self, bucket: &str, key: &str, etag: &str) -> Result<(), AdapterError>;
 
-    /// Deletes the version `version_id` of the object `key` for ever. A version that does not exist is success.
+    /// Deletes the version `version_id` of the object `key` permanently. A version that does not exist is success.
     async fn delete_version(&self, bucket: &str, key: &str, version_id: &str) -> Result<(), AdapterError>;
 
     /// Returns the common prefixes directly below `prefix`, each with its trailing slash.

@@ -101,7 +101,7 @@ impl Add for SweepReport {
 
 /// Reacts to the videos of `part` that are due, within `bounds`: those of each urgency at the same time, longest overdue first. So no amount
 /// of other work, such as uploads to dispatch or attempts that wait for capacity, delays the detection of silent workers, and none
-/// waits for another for ever. A failing video does not delay the others and is handled after them in the next sweep. Of the videos that
+/// waits for another without an end. A failing video does not delay the others and is handled after them in the next sweep. Of the videos that
 /// are read at a time, those of the projects are handled in turn.
 ///
 /// Sweeps of different parts share nothing and may run at the same time. Two sweeps of the same part would make the same decisions,

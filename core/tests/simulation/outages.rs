@@ -124,10 +124,7 @@ fn an_upload_whose_notification_is_lost_is_found_although_the_clock_was_set_forw
 #[test]
 fn a_clock_that_was_ahead_delays_the_sweep_for_another_hour_and_other_faults_do_not() {
     let period = |fault, from, until| Item::Fault(FaultPeriod { fault, from, until, per_mille: 1000 });
-    let items = vec![
-        period(Fault::SweepStopped, 0, HOUR),
-        period(Fault::ClockAhead, 9 * HOUR, 10 * HOUR),
-    ];
+    let items = vec![period(Fault::SweepStopped, 0, HOUR), period(Fault::ClockAhead, 9 * HOUR, 10 * HOUR)];
     let plan = Plan { items, ..Plan::of_seed(0, 4, &[]) };
     assert!(plan.delays_sweep(HOUR - MINUTE, 2 * HOUR));
     assert!(!plan.delays_sweep(HOUR + MINUTE, 2 * HOUR), "the sweep runs again");

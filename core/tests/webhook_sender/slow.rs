@@ -32,7 +32,7 @@ fn limits() -> impl Iterator<Item = Limits> {
     })
 }
 
-/// Sends requests with longer and longer limits until the endpoint's `serve` says that it came to the point that is tested.
+/// Sends requests with longer and longer limits until the endpoint's `serve` says that it has reached the state that is tested.
 async fn slow(serve: impl AsyncFn(TcpStream) -> bool) -> Exchange {
     for limits in limits() {
         let (exchange, reached) = exchange_with(limits, &serve).await;
@@ -44,7 +44,7 @@ async fn slow(serve: impl AsyncFn(TcpStream) -> bool) -> Exchange {
             return exchange;
         }
     }
-    panic!("the endpoint never came to the point");
+    panic!("the endpoint did not reach the state that is tested with any of the limits");
 }
 
 /// Reads a request; `false` if the sender gives up before.

@@ -140,7 +140,7 @@ mod tests {
         assert_eq!(Answer::new(500, None, b"a\xffb").body, "a\u{fffd}b");
     }
 
-    /// Recorded events decode for ever, so the JSON must not change.
+    /// Every later release must decode recorded events, so the JSON must not change.
     #[test]
     fn the_recorded_json_is_fixed() {
         let answered =

@@ -230,8 +230,8 @@ mod tests {
                     let expected = Usage::of(of_project, first, last);
                     prop_assert_eq!(&one.unwrap(), &expected);
                     prop_assert_eq!(&other.unwrap(), &expected);
-                    let anew = open(&format!("views-{number}.db"));
-                    prop_assert_eq!(&anew.usage(&project_id, first, last).await.unwrap(), &expected);
+                    let rebuilt = open(&format!("views-{number}.db"));
+                    prop_assert_eq!(&rebuilt.usage(&project_id, first, last).await.unwrap(), &expected);
                 }
                 Ok(())
             })?;

@@ -1,6 +1,6 @@
 //! FFmpeg filter graphs between the decoders and the encoders.
 //!
-//! FFmpeg builds a stream's graph anew whenever its pictures change in size, pixel format or rotation, or its sound in layout,
+//! FFmpeg rebuilds a stream's graph whenever its pictures change in size, pixel format or rotation, or its sound in layout,
 //! rate or sample format. Frames that wait in a filter are then lost and every filter starts again. So no filter here may keep
 //! frames or count time from the beginning: what has to last for the whole encode is left to the encoders' own options (`-r`
 //! with `-fps_mode cfr`, and `-async`).

@@ -64,7 +64,7 @@ fn a_checkpoint_is_verified_with_one_of_several_keys() {
     for keys in [vec![old.clone()], vec![new.clone()], vec![witness.clone(), new.clone()], vec![old, new]] {
         assert_eq!(Checkpoint::verify(&note, &keys), Ok(checkpoint.clone()));
     }
-    // A witness alone does not speak for the log.
+    // The signature of a witness alone is not one of the log.
     let error = CheckpointError::NotSignedByOrigin(ORIGIN.to_owned());
     assert_eq!(Checkpoint::verify(&note, &[witness]), Err(error));
     let stranger = signer(ORIGIN, 4).verifier_key().clone();

@@ -162,10 +162,7 @@ fn commits_and_tiles_that_were_changed_together_are_found() {
     assert_eq!(compared(&partly, &checkpoint, &commits), [finding]);
     let all = Tiles(changed.into_iter().map(|file| (file.tile, file.bytes)).collect());
     let found = compared(&all, &checkpoint, &commits);
-    assert_eq!(
-        found,
-        [Finding::Checkpoint { size: 1000, found: edge.root(), expected: checkpoint.root() }]
-    );
+    assert_eq!(found, [Finding::Checkpoint { size: 1000, found: edge.root(), expected: checkpoint.root() }]);
 }
 
 #[test]

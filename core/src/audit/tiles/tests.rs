@@ -103,12 +103,14 @@ proptest! {
     }
 
     #[test]
-    fn every_leaf_is_below_one_item_of_each_level(leaf in any::<u64>(), level in 0..8_u8) {
+    fn every_leaf_is_below_one_item_of_each_level(leaf in 0..u64::MAX, level in 0..8_u8) {
         let kind = TileKind::Hashes(level);
         let item = kind.count(leaf);
         let tile = Tile::in_tree(kind, item / 256, u64::MAX).expect("the tree is larger");
         let (first, end) = tile.leaves(u16::try_from(item % 256).expect("a remainder of 256"));
-        prop_assert!((first..=end).contains(&leaf));
+        prop_assert!((first..end).contains(&leaf));
+        prop_assert_eq!((kind.count(first), kind.count(end - 1)), (item, item));
+        prop_assert!(end == u64::MAX || kind.count(end) == item + 1, "{end} is below the same item");
     }
 
     #[test]

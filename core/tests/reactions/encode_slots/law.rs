@@ -228,7 +228,7 @@ proptest! {
                 run.step(&Step::Sweep).await;
                 run.check(most).await?;
             }
-            prop_assert!(run.is_over().await, "a video waits for ever");
+            prop_assert!(run.is_over().await, "a video never ends");
             Ok(())
         })?;
     }

@@ -113,7 +113,7 @@ impl Engine {
         drop(self.spawn(process, future));
     }
 
-    /// Ends all tasks of `process`, wherever they wait. A task that ends its own process has to wait for ever after that.
+    /// Ends all tasks of `process`, wherever they wait. A task that ends its own process has to wait without an end after that.
     pub(crate) fn kill(&self, process: ProcessId) {
         let mut inner = lock(&self.inner);
         inner.killed.insert(process);

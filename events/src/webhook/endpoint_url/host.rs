@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub(super) const LOCALHOST: &str = "localhost";
 
 /// Domains whose names are never in the public DNS: those of RFC 6761, 6762, 7686 and 8375, `internal` that ICANN reserves, and those that
-/// home and company networks use (ICANN has put `corp` and `home` off for ever). The last is a name of Google Cloud's metadata service.
+/// home and company networks use (ICANN assigns `corp` and `home` to nobody). The last is a name of Google Cloud's metadata service.
 const LOCAL_DOMAINS: [&str; 13] = [
     LOCALHOST,
     "local",

@@ -161,7 +161,7 @@ impl Store {
         .await
     }
 
-    /// Removes a version or a delete marker for ever. If it was the newest version, the one before becomes the newest.
+    /// Removes a version or a delete marker permanently. If it was the newest version, the one before becomes the newest.
     /// A version that was removed already is success. The precondition is checked against this version.
     ///
     /// # Errors

@@ -176,7 +176,7 @@ pub(super) const BUGS: &[Bug] = &[
         file: "core/src/views/replication.rs",
         text: "    let written = writer.write().await;\n",
         replacement: "    let written = writer.write().await;\n    if PLANTED && matches!(written, Ok(Progress::Home(..))) {\n        if let Some(entry) = &writer.entry {\n            ports.pending.remove(entry).await?;\n        }\n        return written;\n    }\n",
-        breaks: "a revoked key works at the edge for ever",
+        breaks: "a revoked key works at the edge without an end",
     },
     Bug {
         name: "replication-begins-without-an-entry",

@@ -64,14 +64,14 @@ pub(super) const BUGS: &[Bug] = &[
         file: "events/src/video/decide/next_step.rs",
         text: "Phase::Dispatched { at } => Some(at.plus(policy.relaunch_after.min(policy.start_within))),",
         replacement: "Phase::Dispatched { at } => {\n            Some(at.plus(policy.relaunch_after.min(policy.start_within))).filter(|_| !PLANTED)\n        }",
-        breaks: "an attempt without a worker waits for ever",
+        breaks: "an attempt without a worker waits without an end",
     },
     Bug {
         name: "started-is-never-due",
         file: "events/src/video/decide/next_step.rs",
         text: "Phase::Started { last_heartbeat_at, .. } => Some(last_heartbeat_at.plus(policy.heartbeat_timeout)),",
         replacement: "Phase::Started { last_heartbeat_at, .. } => {\n            Some(last_heartbeat_at.plus(policy.heartbeat_timeout)).filter(|_| !PLANTED)\n        }",
-        breaks: "an attempt whose worker is gone runs for ever",
+        breaks: "an attempt whose worker is gone runs without an end",
     },
     Bug {
         name: "job-without-version",
