@@ -167,7 +167,7 @@ fn answer(mut stream: &TcpStream, answer: Answer) {
 mod tests {
     use super::*;
 
-    fn send(receiver: &Receiver, id: &str, body: &str) -> Result<i32> {
+    fn send(receiver: &Receiver, id: &str, body: &str) -> Result<u16> {
         let request = minreq::post(&receiver.url).with_header("webhook-id", id).with_body(body);
         Ok(request.with_timeout(30).send()?.status_code)
     }
