@@ -2,6 +2,7 @@
 //! to again.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use streamio_events::home::DeliveryFilter;
 use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::stream::StreamId;
@@ -27,8 +28,9 @@ pub enum DeliveryStoreError {
     InvalidCursor,
 }
 
-/// Names a delivery.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Names a delivery. Its JSON is the body of a message of the queue of deliveries.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct DeliveryKey {
     /// The project.
     pub project_id: ProjectId,

@@ -110,6 +110,19 @@ pub const REPORT: Cost = Cost {
     requests: 9.5,
 };
 
+/// A delivery of a webhook whose first attempt succeeds: two commits, their places in the feed, the row of the delivery in both of its states, and
+/// the health of the endpoint.
+pub const DELIVERY: Cost = Cost {
+    ledger_writes: 3.0,
+    ledger_reads: 6.0,
+    view_writes: 15.0,
+    view_reads: 9.0,
+    by_project: 1.0,
+    by_state: 1.0,
+    by_due: 2.0,
+    requests: 19.0,
+};
+
 /// The bytes of a commit's item beside its events.
 pub const COMMIT_BYTES: f64 = 270.0;
 

@@ -21,9 +21,10 @@ const MAX_ENTRIES: usize = 10;
 /// An error of the service: its code and a text.
 type Refusal = (&'static str, String);
 
+/// A message to be sent.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Message {
+struct Parameters {
     message_body: String,
     #[serde(default)]
     delay_seconds: u64,
@@ -35,7 +36,7 @@ struct Message {
 struct Entry {
     id: String,
     #[serde(flatten)]
-    message: Message,
+    message: Parameters,
 }
 
 #[derive(Deserialize)]
@@ -78,8 +79,8 @@ fn parse<T: for<'a> Deserialize<'a>>(url: &str, body: &[u8]) -> Result<T, Refusa
     serde_json::from_value(body).map_err(invalid)
 }
 
-fn check(message: Message) -> Result<Sent, Refusal> {
-    let Message { message_body, delay_seconds, message_group_id } = message;
+fn check(message: Parameters) -> Result<Sent, Refusal> {
+    let Parameters { message_body, delay_seconds, message_group_id } = message;
     let invalid = |text: &str| Err(("InvalidParameterValue", text.to_owned()));
     if delay_seconds > MAX_DELAY {
         return invalid("DelaySeconds must be from 0 to 900.");
@@ -95,8 +96,8 @@ fn check(message: Message) -> Result<Sent, Refusal> {
     Ok(Sent { body: message_body, group: message_group_id, delay: Duration::from_secs(delay_seconds) })
 }
 
-fn send_message(queue: &Queue, message: Message) -> Result<Value, Refusal> {
-    Ok(json!({ "MessageId": queue.send(check(message)?, Instant::now()) }))
+fn send_message(queue: &Queue, message: Parameters) -> Result<Value, Refusal> {
+    Ok(json!({ "MessageId": queue.send(&check(message)?, Instant::now()) }))
 }
 
 fn send_batch(queue: &Queue, batch: Batch) -> Result<Value, Refusal> {
@@ -114,7 +115,7 @@ fn send_batch(queue: &Queue, batch: Batch) -> Result<Value, Refusal> {
     let (mut successful, mut failed) = (Vec::new(), Vec::new());
     for Entry { id, message } in entries {
         match check(message) {
-            Ok(sent) => successful.push(json!({ "Id": id, "MessageId": queue.send(sent, Instant::now()) })),
+            Ok(sent) => successful.push(json!({ "Id": id, "MessageId": queue.send(&sent, Instant::now()) })),
             Err((code, text)) => {
                 failed.push(json!({ "Id": id, "Code": code, "SenderFault": true, "Message": text }));
             }

@@ -84,7 +84,7 @@ impl Queue {
     }
 
     /// Stores a message. Returns its id.
-    pub(super) fn send(&self, sent: Sent, now: Instant) -> String {
+    pub(super) fn send(&self, sent: &Sent, now: Instant) -> String {
         let id = request_id();
         {
             let mut state = self.state();
@@ -193,7 +193,7 @@ mod tests {
     fn a_message_is_visible_again_until_it_is_deleted_or_was_received_too_often() {
         let (queue, start) = (queue(), Instant::now());
         let after = |seconds| start + Duration::from_secs(seconds);
-        let id = queue.send(message("a", "one"), start);
+        let id = queue.send(&message("a", "one"), start);
         let first = queue.receive(10, start);
         assert_eq!((first[0].id.as_str(), first[0].receive_count), (id.as_str(), 1));
         assert!(queue.receive(10, after(9)).is_empty(), "it is invisible");
@@ -203,7 +203,7 @@ mod tests {
         assert_eq!(queue.active(after(10)), 1, "an earlier reception deletes nothing");
         assert!(queue.receive(10, after(20)).is_empty());
         assert_eq!(bodies(&queue.dead_letters()), ["a"]);
-        queue.send(message("b", "one"), after(20));
+        queue.send(&message("b", "one"), after(20));
         let third = queue.receive(10, after(20));
         queue.delete(&third[0].receipt);
         assert!(queue.receive(10, after(30)).is_empty());
@@ -215,7 +215,7 @@ mod tests {
         let (queue, start) = (queue(), Instant::now());
         let delay = Duration::from_secs(5);
         queue.duplicate_next(1);
-        queue.send(Sent { delay, ..message("a", "one") }, start);
+        queue.send(&Sent { delay, ..message("a", "one") }, start);
         assert_eq!((queue.receive(10, start).len(), queue.active(start)), (0, 0));
         assert_eq!(queue.next_visible(), Some(start + delay));
         let received = queue.receive(10, start + delay);
@@ -228,12 +228,12 @@ mod tests {
     fn groups_of_which_few_messages_are_processed_come_first() {
         let (queue, start) = (queue(), Instant::now());
         for number in 0..6 {
-            queue.send(message(&format!("many-{number}"), "many"), start);
+            queue.send(&message(&format!("many-{number}"), "many"), start);
         }
-        queue.send(message("few", "few"), start);
+        queue.send(&message("few", "few"), start);
         assert_eq!(bodies(&queue.receive(2, start)), ["many-0", "few"]);
         assert_eq!(bodies(&queue.receive(2, start)), ["many-1", "many-2"]);
-        queue.send(message("new", "new"), start);
+        queue.send(&message("new", "new"), start);
         assert_eq!(bodies(&queue.receive(1, start)), ["new"]);
     }
 }

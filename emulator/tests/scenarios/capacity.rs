@@ -14,12 +14,16 @@ use streamio_events::stream::StreamId;
 
 use crate::clips::clip;
 use crate::test_cloud::TestCloud;
+use crate::webhooks::{Receiver, register};
 
 /// How many uploads are measured, after one that is not.
 const UPLOADS: usize = 4;
 
 /// How many reports of progress are measured.
 const REPORTS: usize = 2;
+
+/// How many deliveries of webhooks are measured.
+const DELIVERIES: usize = 20;
 
 /// How many playback grants are measured.
 const GRANTS: usize = 200;
@@ -121,6 +125,25 @@ async fn an_upload_costs_what_the_model_of_scale_states() {
     cloud.finish().await;
     assert_close("an upload", upload, costs::UPLOAD);
     assert_close("a report of progress", report, costs::REPORT);
+}
+
+/// An example is a message like any other. Its request costs what the schedule of another message does: a read of the endpoints.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_webhook_delivery_costs_what_the_model_of_scale_states() {
+    let (cloud, receiver) = (without_sweep().await, Receiver::start().await);
+    let created = register(&cloud, &receiver, "/live").await;
+    let path = format!("/webhooks/{}/test", created["webhookId"].as_str().unwrap());
+    let send = async || cloud.post(&path, &json!({ "type": "video.ready" })).await;
+    send().await;
+    wait_for_events(&cloud, "webhook.delivered", 1).await;
+    cloud.dynamo_proxy().meter_capacity();
+    for number in 0..DELIVERIES {
+        send().await;
+        wait_for_events(&cloud, "webhook.delivered", number + 2).await;
+    }
+    let delivery = cost(&cloud.dynamo_proxy().consumed()).times(1.0 / float(DELIVERIES));
+    cloud.finish().await;
+    assert_close("a delivery of a webhook", delivery, costs::DELIVERY);
 }
 
 #[tokio::test(flavor = "multi_thread")]

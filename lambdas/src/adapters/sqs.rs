@@ -10,7 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use aws_sdk_sqs::types::{BatchResultErrorEntry, SendMessageBatchRequestEntry};
 use futures::stream::{self, TryStreamExt as _};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::delivery_queue::{
@@ -57,7 +57,7 @@ impl SqsDeliveries {
             let response = request.set_entries(Some(left.clone())).send().await?;
             let Some(first) = response.failed.first() else { return Ok(()) };
             let reason = format!("the queue did not accept a message: {}", first.code());
-            if response.failed.iter().any(|failed| failed.sender_fault()) {
+            if response.failed.iter().any(BatchResultErrorEntry::sender_fault) {
                 return Err(reason.into());
             }
             left.retain(|entry| response.failed.iter().any(|failed| failed.id() == entry.id()));

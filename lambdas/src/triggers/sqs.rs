@@ -2,12 +2,10 @@
 //! (<https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>).
 
 use aws_lambda_events::sqs::SqsMessage;
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use streamio_core::delivery::batch::Record;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::delivery_store::DeliveryKey;
-use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 
 use super::{UnexpectedEvent, records, text};
@@ -20,19 +18,9 @@ const EVENT_SOURCE: &str = "aws:sqs";
 /// The attribute with the time at which a message was sent, in milliseconds.
 const SENT: &str = "SentTimestamp";
 
-/// The body of a message.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    project_id: ProjectId,
-    webhook_id: WebhookId,
-    message_id: MessageId,
-}
-
 /// The body of the message about a delivery.
 pub fn body_of(key: &DeliveryKey) -> String {
-    let DeliveryKey { project_id, webhook_id, message_id } = key.clone();
-    serde_json::json!(Body { project_id, webhook_id, message_id }).to_string()
+    json!(key).to_string()
 }
 
 /// The deliveries of a batch. Failures are reported by the messages' ids.
@@ -61,13 +49,12 @@ fn record(raw: Value) -> Result<Record<DeliveryKey>, UnexpectedEvent> {
 }
 
 fn key_of(body: &str) -> Result<DeliveryKey, AdapterError> {
-    let Body { project_id, webhook_id, message_id } = serde_json::from_str(body)?;
-    Ok(DeliveryKey { project_id, webhook_id, message_id })
+    Ok(serde_json::from_str(body)?)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use streamio_events::id::{MessageId, WebhookId};
 
     use super::*;
 

@@ -209,7 +209,7 @@ async fn what_a_rate_limit_leaves_is_queued_again_at_its_time() {
     assert_eq!(attempted + queued.len(), 40);
     let mut delays: Vec<Duration> = queued.iter().map(|queued| queued.delay).collect();
     delays.sort();
-    let is_spread = delays[1..].windows(2).all(|two| two[1] - two[0] == Duration::from_secs(1));
+    let is_spread = delays[1..].windows(2).all(|two| two[1] == two[0] + Duration::from_secs(1));
     assert!(is_spread, "{delays:?}");
     let still_due = world.deliveries.due_deliveries(clock(), 100, 100).await.unwrap();
     assert_eq!(still_due.len(), queued.len());

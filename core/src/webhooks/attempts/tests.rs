@@ -122,7 +122,7 @@ fn a_rate_limit_spreads_attempts_and_a_pause_delays_one() {
     assert_eq!(attempts.start(now).len(), 1);
     let next = attempts.next_start(now).unwrap();
     assert_eq!(next, now + Duration::from_millis(100));
-    assert!(attempts.start(next - Duration::from_millis(1)).is_empty());
+    assert!(attempts.start(now + Duration::from_millis(99)).is_empty());
     let second = attempts.start(next);
     assert_eq!(second.len(), 1);
     attempts.end(&second[0], End::Unknown, next);

@@ -33,9 +33,9 @@ impl PlaceQueues {
     }
 
     /// Forgets the project's queue unless it is in use: the map holds one reference, the caller the other.
-    fn leave(&self, project_id: &ProjectId, queue: Arc<Queue>) {
+    fn leave(&self, project_id: &ProjectId, queue: &Arc<Queue>) {
         let mut queues = locked(&self.0);
-        if Arc::strong_count(&queue) <= 2 {
+        if Arc::strong_count(queue) <= 2 {
             queues.remove(project_id);
         }
     }
@@ -52,7 +52,7 @@ impl DynamoViews {
         let project_id = commit.stream.project_id();
         let queue = self.places.of(project_id);
         let placed = self.wait(&queue, commit).await;
-        self.places.leave(project_id, queue);
+        self.places.leave(project_id, &queue);
         placed.map_err(PlaceError::Unavailable)
     }
 
@@ -84,7 +84,7 @@ impl DynamoViews {
         let answers: Vec<Answer> = match placed {
             Ok(placed) => placed.into_iter().map(Ok).collect(),
             Err(error) => {
-                let reason = chain(&*error).to_string();
+                let reason = chain(&*error);
                 some.iter().map(|_| Err(reason.clone().into())).collect()
             }
         };

@@ -94,7 +94,7 @@ async fn prepare(attempts: &mut Attempts, ports: Ports<'_>, keys: Vec<DeliveryKe
             match ports.deliveries.health(&project_id, &webhook_id).await {
                 Ok(health) => attempts.learn(&webhook_id, &health),
                 Err(error) => {
-                    tracing::debug!(webhook.id = %webhook_id, error = chain(&error), "the health of an endpoint is not known")
+                    tracing::debug!(webhook.id = %webhook_id, error = chain(&error), "the health of an endpoint is not known");
                 }
             }
         }
