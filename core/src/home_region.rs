@@ -4,6 +4,7 @@
 //! An edge in the same process calls [`HomeRegion`] directly; edges elsewhere send [`HomeCall`](streamio_events::home::HomeCall)s,
 //! which [`handle_call`] serves for any [`Home`].
 
+mod audit;
 mod video_events;
 mod webhooks;
 mod wire;
@@ -18,7 +19,8 @@ use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, VideoUpdated};
 use streamio_events::home::{
-    Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookOutcome,
+    AuditCall, AuditResult, Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall,
+    WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::log::{EventLog, EventLogExt as _};
@@ -30,6 +32,7 @@ use streamio_events::usage::UsageReport;
 use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
+pub use self::audit::AuditPorts;
 pub use self::webhooks::WebhookPorts;
 pub use self::wire::handle_call;
 use crate::fold_cache::ProjectCache;
@@ -55,6 +58,8 @@ pub struct HomePorts {
     pub usage: Arc<dyn UsageStore>,
     /// Webhooks; `None` where the platform has none.
     pub webhooks: Option<WebhookPorts>,
+    /// The transparency logs; `None` where the platform has none.
+    pub audit: Option<AuditPorts>,
     /// The deployment's retry and timeout policy.
     pub policy: Policy,
     /// Returns the time at which facts and decisions are recorded.
@@ -234,6 +239,14 @@ impl Home for HomeRegion {
         };
         let now = self.ports.clock.now();
         webhooks::Webhooks { log: self.log(), ports, project_id, now }.serve(call).await
+    }
+
+    async fn audit(&self, project_id: &ProjectId, call: &AuditCall) -> Result<AuditResult, HomeError> {
+        let Some(ports) = &self.ports.audit else {
+            let text = "This deployment has no audit log yet.".to_owned();
+            return Err(HomeError::Conflict { text });
+        };
+        audit::Audit { log: self.log(), ports, project_id }.serve(call).await
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError> {

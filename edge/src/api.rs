@@ -1,5 +1,6 @@
 //! The calls, one module each.
 
+mod audit;
 mod events;
 mod grant;
 mod health;
@@ -134,6 +135,10 @@ pub(crate) fn handle_tenant<'a>(
         TenantAction::TestWebhook => Box::pin(webhooks::test(exchange, query)),
         TenantAction::ListDeliveries => Box::pin(webhooks::deliveries::list(exchange, query)),
         TenantAction::ShowDelivery => Box::pin(webhooks::deliveries::show(exchange, query)),
+        TenantAction::ShowCheckpoint => Box::pin(audit::checkpoint(exchange, query)),
+        TenantAction::ShowAuditPublicKey => Box::pin(audit::public_key(exchange, query)),
+        TenantAction::ShowTile => Box::pin(audit::tile(exchange, query)),
+        TenantAction::ProveVideo => Box::pin(audit::video_proof(exchange, query)),
         TenantAction::ResendDelivery => Box::pin(webhooks::deliveries::resend(exchange, query)),
     }
 }

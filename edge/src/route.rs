@@ -65,6 +65,10 @@ pub(crate) enum TenantAction {
     ListDeliveries,
     ShowDelivery,
     ResendDelivery,
+    ShowCheckpoint,
+    ShowAuditPublicKey,
+    ShowTile,
+    ProveVideo,
 }
 
 const fn public(method: Method, path: &'static str, action: PublicAction) -> Call {
@@ -76,7 +80,7 @@ const fn tenant(method: Method, path: &'static str, scope: Scope, action: Tenant
 }
 
 /// All calls.
-pub static CALLS: [Call; 26] = [
+pub static CALLS: [Call; 30] = [
     tenant(Method::POST, "/upload-url", Scope::Upload, TenantAction::GrantUpload),
     tenant(Method::POST, "/playback-url", Scope::Playback, TenantAction::GrantPlayback),
     tenant(Method::GET, "/videos", Scope::Read, TenantAction::ListVideos),
@@ -86,6 +90,7 @@ pub static CALLS: [Call; 26] = [
     tenant(Method::GET, "/videos/{id}/events", Scope::Read, TenantAction::ListVideoEvents),
     tenant(Method::POST, "/videos/{id}/playback", Scope::Playback, TenantAction::GrantVideoPlayback),
     tenant(Method::POST, "/videos/{id}/reprocess", Scope::Admin, TenantAction::ReprocessVideo),
+    tenant(Method::GET, "/videos/{id}/proof", Scope::Read, TenantAction::ProveVideo),
     tenant(Method::GET, "/events", Scope::Read, TenantAction::ListEvents),
     tenant(Method::GET, "/usage", Scope::Read, TenantAction::ShowUsage),
     tenant(Method::POST, "/webhooks", Scope::Admin, TenantAction::CreateWebhook),
@@ -99,6 +104,9 @@ pub static CALLS: [Call; 26] = [
     tenant(Method::GET, "/webhook-deliveries", Scope::Read, TenantAction::ListDeliveries),
     tenant(Method::GET, "/webhook-deliveries/{id}", Scope::Read, TenantAction::ShowDelivery),
     tenant(Method::POST, "/webhook-deliveries/{id}/resend", Scope::Admin, TenantAction::ResendDelivery),
+    tenant(Method::GET, "/audit/checkpoint", Scope::Read, TenantAction::ShowCheckpoint),
+    tenant(Method::GET, "/audit/public-key", Scope::Read, TenantAction::ShowAuditPublicKey),
+    tenant(Method::GET, "/audit/tile/{key}", Scope::Read, TenantAction::ShowTile),
     Call { method: Method::GET, path: "/play/{key}", action: Action::Play },
     public(Method::GET, "/openapi.json", PublicAction::ShowOpenApi),
     public(Method::GET, "/healthz", PublicAction::ShowHealth),

@@ -19,6 +19,7 @@
 //! A call with an unknown name or field is refused, because ignoring a field could change the call's meaning. Unknown fields in
 //! responses are ignored, so the home region is deployed before the edge.
 
+mod audit;
 mod call;
 mod error;
 mod reply;
@@ -27,6 +28,7 @@ mod webhooks;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use audit::{AuditCall, AuditResult, CommitProof};
 pub use call::HomeCall;
 pub use error::HomeError;
 pub use reply::{HomeReply, HomeResult, ReplyError};
@@ -169,6 +171,10 @@ pub trait Home: ThreadSafe {
     /// [`HomeError::Invalid`].
     async fn webhooks(&self, project_id: &ProjectId, call: &WebhookCall)
     -> Result<WebhookOutcome, HomeError>;
+
+    /// Does what `call` states about the transparency log of a project. What does not exist is [`HomeError::NotFound`]; where there is no
+    /// log or no checkpoint yet, [`HomeError::Conflict`].
+    async fn audit(&self, project_id: &ProjectId, call: &AuditCall) -> Result<AuditResult, HomeError>;
 
     /// Appends a fact to `stream` at any version. After `Ok` it is in the log.
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<Recorded, HomeError>;

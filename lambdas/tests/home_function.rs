@@ -100,6 +100,7 @@ impl HomeHarness {
         };
         let region = HomeRegion::new(HomePorts {
             webhooks: None,
+            audit: None,
             log: Arc::<FaultyLog<DynamoLog>>::clone(&log),
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),

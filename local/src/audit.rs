@@ -3,6 +3,7 @@
 mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use streamio_core::audit::integration::{Integration, IntegrationError};
 use streamio_core::audit::keys::AuditKeys;
 use streamio_core::audit::recording::record;
+use streamio_core::home_region::AuditPorts;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::feed_hashes::FeedHashes;
 use streamio_events::commit::CommitHash;
@@ -21,25 +23,14 @@ use streamio_events::sqlite::SqliteLog;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::files::AuditFiles;
+pub(crate) use self::files::{AuditFiles, CHECKPOINT};
 use crate::clock;
 use crate::data_dir::DataDir;
+use crate::project_feed::LogFeed;
 use crate::secrets::Secrets;
 
-/// How often trees grow.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Pace {
-    /// The shortest time between two checkpoints of a project.
-    pub(crate) interval: Duration,
-    /// The pause before a project is tried again whose commits could not be integrated.
-    pub(crate) retry: Duration,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self { interval: Duration::from_secs(10), retry: Duration::from_mins(1) }
-    }
-}
+/// The pause before a project is tried again whose commits could not be integrated, in intervals between checkpoints.
+const RETRY: u32 = 6;
 
 /// The file with what all logs of a data directory have in common.
 pub(crate) const SETTINGS: &str = "audit.json";
@@ -86,10 +77,20 @@ pub(crate) struct Audit {
     pub(crate) log: SqliteLog,
     pub(crate) files: AuditFiles,
     pub(crate) keys: AuditKeys,
-    pub(crate) pace: Pace,
+    /// The shortest time between two checkpoints of a project.
+    pub(crate) interval: Duration,
 }
 
 impl Audit {
+    /// What the home region needs for the same logs.
+    pub(crate) fn ports(&self) -> AuditPorts {
+        AuditPorts {
+            trees: Arc::new(self.files.clone()),
+            places: Arc::new(LogFeed(self.log.clone())),
+            keys: self.keys.clone(),
+        }
+    }
+
     /// Integrates new commits until `stop`: immediately after a time without any, and at most once in the interval.
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut changed = self.log.watch();
@@ -124,12 +125,12 @@ impl Audit {
                 }
                 if let Err(error) = self.integrate(&project_id).await {
                     tracing::error!(%project_id, error = chain(&error), "the audit log of the project cannot be continued; retrying");
-                    failed.insert(project_id, Instant::now() + self.pace.retry);
+                    failed.insert(project_id, Instant::now() + RETRY * self.interval);
                 }
             }
             let next = failed.values().copied().chain(next_read).min();
             let change_or_retry = async {
-                tokio::time::sleep(self.pace.interval).await;
+                tokio::time::sleep(self.interval).await;
                 match next {
                     Some(at) => drop(tokio::time::timeout_at(at, changed.changed()).await),
                     None => drop(changed.changed().await),
@@ -147,9 +148,9 @@ impl Audit {
         let feed = LogHashes { log: &self.log, project_id };
         let (store, signer) = (self.files.of(project_id), self.keys.signer(project_id));
         let integration = Integration { feed: &feed, store: &store, signer: &signer };
-        let Some(signed) = integration.run().await? else { return Ok(()) };
-        tracing::debug!(%project_id, size = signed.checkpoint.size(), "a checkpoint was signed");
-        if let Err(error) = record(&self.log, project_id, &signed, clock::now()).await {
+        let Some(checkpoint) = integration.run().await? else { return Ok(()) };
+        tracing::debug!(%project_id, size = checkpoint.checkpoint.size(), "a checkpoint was signed");
+        if let Err(error) = record(&self.log, project_id, &checkpoint, clock::now()).await {
             // A later checkpoint is recorded instead.
             tracing::warn!(%project_id, error = chain(&error), "the checkpoint could not be recorded");
         }

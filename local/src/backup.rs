@@ -5,10 +5,14 @@
 //! and so is the event of an object that is not there any more, because both databases are read as they were at one moment, at which
 //! nothing could be appended to the log (see `snapshot`).
 //!
+//! Of the transparency logs the signed checkpoints are copied, before the log is read, so that it has all of their commits. Tiles are not: the
+//! platform computes them again from the commits, and compares their root with the checkpoint's.
+//!
 //! The files of objects never change once the index names them, so they are hard links where the file system allows it, and copies
 //! otherwise. Everything is written below a temporary name, verified and synced before it gets its own name: a backup or a restored
 //! data directory that exists is complete.
 
+mod checkpoints;
 mod contents;
 mod create;
 mod error;

@@ -23,7 +23,7 @@ use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
-use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts, handle_call};
+use streamio_core::home_region::{AuditPorts, HomePorts, HomeRegion, WebhookPorts, handle_call};
 use streamio_edge::sign::sigv4::{Credentials, SigningError};
 use streamio_events::home::{Home, HomeReply, MAX_CALL_BYTES, PATH, ReplyError};
 use streamio_events::sqlite::SqliteLog;
@@ -63,6 +63,7 @@ pub(crate) fn region(
     log: &SqliteLog,
     store: SqliteViewStore,
     webhooks: WebhookPorts,
+    audit: AuditPorts,
     policy: Policy,
 ) -> Arc<dyn Home> {
     let log = log.clone();
@@ -73,6 +74,7 @@ pub(crate) fn region(
         views: Arc::new(store),
         log: Arc::new(log),
         webhooks: Some(webhooks),
+        audit: Some(audit),
         policy,
         clock: Arc::new(clock::now),
     }))

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::config::{Config, EdgeRuntime, LogFormat};
+pub use self::config::{CHECKPOINT_INTERVAL, Config, EdgeRuntime, LogFormat};
 pub use self::listeners::Addresses;
 pub(crate) use self::listeners::PORTS_FILE;
 use self::listeners::{Listeners, bind};
@@ -159,8 +159,9 @@ impl Platform {
             log: log.clone(),
             files: AuditFiles::new(data_dir.audit()),
             keys: audit::keys(&data_dir, &secrets, &addresses.api)?,
-            pace: audit::Pace::default(),
+            interval: config.checkpoint_interval,
         };
+        let audit_ports = audit.ports();
         tasks.spawn(audit.run(stop.clone()));
 
         let key_pairs = key_pairs(&secrets)?;
@@ -180,7 +181,7 @@ impl Platform {
         });
         let edge_config = edge_config(&config, &addresses, &secrets, &policy)?;
         let stop_api = CancellationToken::new();
-        let region = home::region(&log, views, webhooks, policy);
+        let region = home::region(&log, views, webhooks, audit_ports, policy);
         let (edge, api) = match config.edge {
             EdgeRuntime::Native => {
                 let ports = Ports {

@@ -1,5 +1,7 @@
 //! The platform in the test process: its data directory, and the views that are rebuilt from its log.
 
+#[path = "platform/audit.rs"]
+mod audit;
 #[path = "platform/backups.rs"]
 mod backups;
 #[path = "platform/uploads.rs"]
@@ -32,6 +34,7 @@ fn config(directory: &std::path::Path) -> Config {
         rate_limits: None,
         project_limits: ProjectLimits::UNLIMITED,
         webhook_urls: Rules::default(),
+        checkpoint_interval: Duration::from_millis(100),
         // These tests never need a worker.
         worker_command: vec!["false".into()],
         edge: EdgeRuntime::Native,

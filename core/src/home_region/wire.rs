@@ -2,7 +2,8 @@
 
 use streamio_events::error_chain::chain;
 use streamio_events::home::{
-    Home, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, ReplyError, VideoFilter, WebhookCall,
+    AuditCall, Home, HomeCall, HomeError, HomeReply, HomeResult, MAX_REPLY_BYTES, ReplyError, VideoFilter,
+    WebhookCall,
 };
 
 /// A result that does not fit into a reply and cannot be split into pages.
@@ -76,6 +77,9 @@ async fn dispatch(home: &dyn Home, call: &HomeCall) -> Result<HomeResult, HomeEr
         HomeCall::Webhooks { project_id, request } => {
             home.webhooks(project_id, request).await.map(HomeResult::Webhooks)
         }
+        HomeCall::Audit { project_id, request } => {
+            home.audit(project_id, request).await.map(HomeResult::Audit)
+        }
         HomeCall::Record { fact } => {
             let recorded = home.record(fact.stream(), fact.commit().clone()).await?;
             Ok(HomeResult::Recorded(recorded.into()))
@@ -116,6 +120,7 @@ fn halve_limit(call: &mut HomeCall) -> bool {
         | HomeCall::VideoEvents { limit, .. }
         | HomeCall::Feed { limit, .. }
         | HomeCall::Webhooks { request: WebhookCall::ListDeliveries { limit, .. }, .. }
+        | HomeCall::Audit { request: AuditCall::VideoProof { limit, .. }, .. }
             if *limit > 1 =>
         {
             *limit /= 2;

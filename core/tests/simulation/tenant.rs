@@ -151,6 +151,7 @@ fn home_region(world: &Arc<World>, actor: &Arc<Actor>) -> HomeRegion {
     let clock = Arc::clone(actor);
     HomeRegion::new(HomePorts {
         webhooks: None,
+        audit: None,
         log,
         views: Arc::<ViewClient>::clone(&views),
         feed: Arc::<ViewClient>::clone(&views),

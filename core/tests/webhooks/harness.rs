@@ -169,6 +169,7 @@ impl Harness {
                 keys: WebhookKeys::new(&SECRET).unwrap(),
                 urls: Rules::default(),
             }),
+            audit: None,
             policy: region.policy.clone(),
             clock: {
                 let clock = Arc::clone(&clock);

@@ -29,6 +29,15 @@ pub(super) fn of_webhooks(error: HomeError) -> Problem {
     }
 }
 
+/// The problem of a call about the transparency log that failed.
+pub(super) fn of_audit(error: HomeError) -> Problem {
+    match error {
+        HomeError::NotFound => Problem::new(ProblemKind::NoSuchTile, ProblemKind::NoSuchTile.advice()),
+        HomeError::Conflict { text } => Problem::new(ProblemKind::NoAuditLog, text),
+        other => problem(other, "The audit log could not be read."),
+    }
+}
+
 pub(super) fn no_such_video() -> Problem {
     Problem::new(ProblemKind::NoSuchVideo, ProblemKind::NoSuchVideo.advice())
 }

@@ -11,8 +11,8 @@ use streamio_events::day::Day;
 use streamio_events::event::RecordedEvent;
 use streamio_events::fact::Fact;
 use streamio_events::home::{
-    Commanded, FeedPage, Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page, Recorded, ReplyError,
-    VideoFilter, WebhookCall, WebhookOutcome,
+    AuditCall, AuditResult, Commanded, FeedPage, Home, HomeCall, HomeError, HomeResult, MAX_PAGE_ITEMS, Page,
+    Recorded, ReplyError, VideoFilter, WebhookCall, WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::metadata::MetadataPatch;
@@ -261,6 +261,21 @@ impl Home for HomeClient {
         match result {
             HomeResult::Webhooks(outcome) if outcome.result.is_of(project_id) => Ok(outcome),
             HomeResult::Webhooks(_) => Err(foreign()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    async fn audit(&self, project_id: &ProjectId, call: &AuditCall) -> Result<AuditResult, HomeError> {
+        let call = HomeCall::Audit { project_id: project_id.clone(), request: call.clone() };
+        let result = self.calls.call(&call).await.map_err(|error| match error {
+            CallError::Replied(ReplyError::InvalidCursor) => HomeError::InvalidCursor,
+            CallError::Replied(ReplyError::NotFound) => HomeError::NotFound,
+            CallError::Replied(ReplyError::Conflict { text }) => HomeError::Conflict { text },
+            other => other.into(),
+        })?;
+        match result {
+            HomeResult::Audit(result) if result.is_of(project_id) => Ok(result),
+            HomeResult::Audit(_) => Err(foreign()),
             other => Err(unexpected(&other)),
         }
     }

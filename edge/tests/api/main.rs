@@ -1,6 +1,8 @@
 //! The API as its clients see it: requests and responses, with all ports in memory.
 
 mod answer;
+mod audit;
+mod audit_home;
 mod bad_requests;
 mod browsers;
 mod cdn;

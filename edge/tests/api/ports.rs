@@ -19,7 +19,8 @@ use streamio_events::day::Day;
 use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent, VideoUpdated};
 use streamio_events::fault::FaultyLog;
 use streamio_events::home::{
-    self, Commanded, FeedPage, Home, HomeError, Page, VideoFilter, WebhookCall, WebhookOutcome,
+    self, AuditCall, AuditResult, Commanded, FeedPage, Home, HomeError, Page, VideoFilter, WebhookCall,
+    WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::limits::{Limit, ProjectLimits};
@@ -35,7 +36,7 @@ use streamio_events::video::{Video, VideoStatus, decide_and_append, fold_as_of};
 
 use crate::cdn::Cdn;
 use crate::config::CDN;
-use crate::webhook_home;
+use crate::{audit_home, webhook_home};
 
 /// A log whose calls fail when a test says so.
 pub(crate) type Log = Arc<FaultyLog<MemoryLog>>;
@@ -297,6 +298,10 @@ impl Home for LogHome {
         call: &WebhookCall,
     ) -> Result<WebhookOutcome, HomeError> {
         webhook_home::answer(project_id, call, *self.now.lock().unwrap())
+    }
+
+    async fn audit(&self, project_id: &ProjectId, call: &AuditCall) -> Result<AuditResult, HomeError> {
+        audit_home::answer(project_id, call)
     }
 
     async fn record(&self, stream: &StreamId, commit: NewCommit) -> Result<home::Recorded, HomeError> {

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{MAX_CURSOR_BYTES, MAX_PAGE_ITEMS, WebhookCall};
+use super::{AuditCall, MAX_CURSOR_BYTES, MAX_PAGE_ITEMS, WebhookCall};
 use crate::api_key::KeyHash;
 use crate::day::Day;
 use crate::fact::Fact;
@@ -121,6 +121,13 @@ pub enum HomeCall {
         /// What.
         request: WebhookCall,
     },
+    /// Something about a project's transparency log. Result: `audit`.
+    Audit {
+        /// The project.
+        project_id: ProjectId,
+        /// What.
+        request: AuditCall,
+    },
     /// Appends a fact to the log, at any version of its stream. Result: `recorded`.
     Record {
         /// The commit and its stream.
@@ -155,6 +162,7 @@ impl HomeCall {
             Self::UpdateVideo { .. } => "updateVideo",
             Self::ReprocessVideo { .. } => "reprocessVideo",
             Self::Webhooks { .. } => "webhooks",
+            Self::Audit { .. } => "audit",
             Self::Record { .. } => "record",
             Self::Recall { .. } => "recall",
         }
@@ -165,7 +173,8 @@ impl HomeCall {
         let (Self::ListVideos { after, limit, .. }
         | Self::VideoEvents { after, limit, .. }
         | Self::Feed { after, limit, .. }
-        | Self::Webhooks { request: WebhookCall::ListDeliveries { after, limit, .. }, .. }) = self
+        | Self::Webhooks { request: WebhookCall::ListDeliveries { after, limit, .. }, .. }
+        | Self::Audit { request: AuditCall::VideoProof { after, limit, .. }, .. }) = self
         else {
             return Ok(());
         };

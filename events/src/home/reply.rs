@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{Commanded, FeedPage, Page, WebhookOutcome};
+use super::{AuditResult, Commanded, FeedPage, Page, WebhookOutcome};
 use crate::cloud_event::CloudEvent;
 use crate::event::RecordedEvent;
 use crate::tenant::Tenant;
@@ -38,6 +38,8 @@ pub enum HomeResult {
     Command(Commanded),
     /// The result of a call about webhooks.
     Webhooks(WebhookOutcome),
+    /// The result of a call about the transparency log.
+    Audit(AuditResult),
     /// The first event of the commit that existed before under the same id; `None` when the fact is new.
     Recorded(Option<RecordedEvent>),
     /// The first event of the commit; `None` when the stream has no such commit.
@@ -52,7 +54,7 @@ pub enum ReplyError {
     #[error("not a cursor of this list")]
     InvalidCursor,
     /// The project does not have what the call is about.
-    #[error("the project has no such video or webhook")]
+    #[error("the project has no such video, webhook or tile")]
     NotFound,
     /// The video's state does not allow the command.
     #[error("{text}")]
@@ -94,6 +96,7 @@ impl HomeResult {
             Self::Usage(_) => "usage",
             Self::Command(_) => "command",
             Self::Webhooks(_) => "webhooks",
+            Self::Audit(_) => "audit",
             Self::Recorded(_) => "recorded",
             Self::Recalled(_) => "recalled",
         }

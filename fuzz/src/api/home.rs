@@ -7,7 +7,8 @@ use streamio_events::commit::NewCommit;
 use streamio_events::day::Day;
 use streamio_events::event::RecordedEvent;
 use streamio_events::home::{
-    Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall, WebhookOutcome,
+    AuditCall, AuditResult, Commanded, FeedPage, Home, HomeError, Page, Recorded, VideoFilter, WebhookCall,
+    WebhookOutcome,
 };
 use streamio_events::id::{CommitId, ProjectId, VideoId};
 use streamio_events::limits::ProjectLimits;
@@ -97,6 +98,20 @@ impl Home for Empty {
 
     async fn webhooks(&self, _: &ProjectId, _: &WebhookCall) -> Result<WebhookOutcome, HomeError> {
         Err(HomeError::NotFound)
+    }
+
+    async fn audit(&self, _: &ProjectId, call: &AuditCall) -> Result<AuditResult, HomeError> {
+        match call {
+            AuditCall::VideoProof { after, limit, .. } => {
+                check_page(after.as_deref(), usize::from(*limit))?;
+                Err(HomeError::NotFound)
+            }
+            AuditCall::Tile { path } => {
+                assert!(path.starts_with("tile/"));
+                Err(HomeError::NotFound)
+            }
+            AuditCall::Checkpoint | AuditCall::PublicKey => Err(HomeError::NotFound),
+        }
     }
 
     async fn record(&self, _: &StreamId, _: NewCommit) -> Result<Recorded, HomeError> {

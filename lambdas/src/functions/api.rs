@@ -35,6 +35,7 @@ impl Api {
         let views = Arc::new(DynamoViews::new(dynamo, views.table, Arc::<DynamoLog>::clone(&log)));
         Ok(Self(HomeRegion::new(HomePorts {
             webhooks: None,
+            audit: None,
             log,
             views: Arc::<DynamoViews>::clone(&views),
             feed: Arc::<DynamoViews>::clone(&views),

@@ -18,8 +18,12 @@ fn log(folder: &Path) -> SqliteLog {
 
 fn audit(folder: &Path) -> Audit {
     let keys = AuditKeys::new(&[7; 32], "streamio.example").unwrap();
-    let pace = Pace { interval: Duration::from_millis(10), retry: Duration::from_millis(20) };
-    Audit { log: log(folder), files: AuditFiles::new(folder.join("audit")), keys, pace }
+    Audit {
+        log: log(folder),
+        files: AuditFiles::new(folder.join("audit")),
+        keys,
+        interval: Duration::from_millis(10),
+    }
 }
 
 async fn append(log: &SqliteLog, project_id: &ProjectId, from: u64, to: u64) {

@@ -56,12 +56,11 @@ impl Manifest {
     /// Describes the backup in `directory`, which has the files `names`.
     pub(super) fn of(
         directory: &Path,
-        names: impl IntoIterator<Item = &'static str>,
+        names: impl IntoIterator<Item = String>,
         contents: Contents,
         created_at: Timestamp,
     ) -> Result<Self, BackupError> {
-        let record =
-            |name: &'static str| RecordedFile::of(&directory.join(name)).map(|file| (name.to_owned(), file));
+        let record = |name: String| RecordedFile::of(&directory.join(&name)).map(|file| (name, file));
         Ok(Self {
             format: FORMAT,
             created_at,
@@ -143,7 +142,9 @@ mod tests {
         fs::write(directory.join("log.db"), "abc").unwrap();
         assert!(matches!(Manifest::read(directory), Err(BackupError::NoBackup(_))));
         let contents = Contents { events: 2, ..Contents::default() };
-        let written = Manifest::of(directory, ["log.db"], contents, Timestamp::from_unix_seconds(0)).unwrap();
+        let written =
+            Manifest::of(directory, ["log.db".to_owned()], contents, Timestamp::from_unix_seconds(0))
+                .unwrap();
         written.write(directory).unwrap();
         assert_eq!(Manifest::read(directory).unwrap(), written);
         let hash = &written.files["log.db"].sha256;

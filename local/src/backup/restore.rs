@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::checkpoints;
 use super::contents;
 use super::error::{BackupError, io};
 use super::files::{self, Files};
@@ -42,6 +43,10 @@ fn take_over(
         if manifest.files.contains_key(name) {
             copy_recorded(name, backup, to, manifest)?;
         }
+    }
+    for (path, recorded) in manifest.files.iter().filter(|(path, _)| checkpoints::is_path(path)) {
+        checkpoints::copy(backup, to, path)?;
+        recorded.check(&to.join(path), &backup.join(path))?;
     }
     if !manifest.files.contains_key(INDEX) {
         return Ok(None);

@@ -2,12 +2,16 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use streamio_edge::config::RateLimits;
 use streamio_events::limits::ProjectLimits;
 use streamio_events::webhook::endpoint_url::Rules;
 
 use crate::workerd::WorkerdConfig;
+
+/// The shortest time between two checkpoints of a project's transparency log.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The configuration of a platform.
 #[derive(Debug, Clone)]
@@ -26,6 +30,8 @@ pub struct Config {
     pub project_limits: ProjectLimits,
     /// Which webhook endpoints messages are sent to.
     pub webhook_urls: Rules,
+    /// The shortest time between two checkpoints of a project's transparency log; [`CHECKPOINT_INTERVAL`] but for tests.
+    pub checkpoint_interval: Duration,
     /// The program and arguments that run [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
     /// What serves the API.

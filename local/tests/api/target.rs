@@ -15,7 +15,7 @@ use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::endpoint_url::Rules;
 use streamio_local::data_dir::DataDir;
-use streamio_local::platform::{Addresses, Config, EdgeRuntime, LogFormat, Platform};
+use streamio_local::platform::{Addresses, CHECKPOINT_INTERVAL, Config, EdgeRuntime, LogFormat, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tempfile::TempDir;
 
@@ -104,6 +104,7 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
         project_limits: ProjectLimits::UNLIMITED,
         webhook_urls: Rules::default(),
+        checkpoint_interval: CHECKPOINT_INTERVAL,
         rate_limits: Some(RateLimits { key: QUOTA, ..RateLimits::default() }),
         // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],
@@ -130,7 +131,7 @@ async fn start(
         EdgeRuntime::Native => None,
         EdgeRuntime::Workerd(workerd) => Some(workerd.journal),
     };
-    let platform = Platform::start(config).await.unwrap();
+    let platform = Box::pin(Platform::start(config)).await.unwrap();
     let secrets = Secrets::default();
     keys.all().iter().for_each(|key| secrets.add(key.reveal()));
     let file = std::fs::read(directory.path().join("secrets.json")).unwrap();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request, Response};
+use streamio_core::audit::keys::AuditKeys;
 use streamio_core::home_region::WebhookPorts;
 use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_edge::home::{HomeClient, HomeConfig};
@@ -35,6 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::{Audit, AuditFiles};
 use crate::clock;
 use crate::home::{HomeKeys, HomeState, region, serve};
 use crate::intake::{Intake, STREAM_NAME};
@@ -97,7 +99,13 @@ impl HomeHarness {
             keys: WebhookKeys::new(&[7; 32]).unwrap(),
             urls: Rules::default(),
         };
-        let region = region(&log, store, webhooks, policy);
+        let audit = Audit {
+            log: log.clone(),
+            files: AuditFiles::new(scratch.path().join("audit")),
+            keys: AuditKeys::new(&[7; 32], "streamio.example").unwrap(),
+            interval: Duration::from_secs(10),
+        };
+        let region = region(&log, store, webhooks, audit.ports(), policy);
         let mut state = HomeState::new(Arc::clone(&region), &log);
         state.intake = Intake::new(intake(&log), clock::now());
         let direct = region;
