@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use streamio_events::audit::{Finding, Verifier};
 use streamio_events::commit::Commit;
+use streamio_events::id::ProjectId;
 use streamio_events::stream::StreamId;
 
 use super::error::OperatorError;
@@ -62,11 +63,21 @@ impl Operator {
     ///
     /// Finds changed, missing, foreign and reordered commits. It cannot find that the last commits of a stream were removed, or that a
     /// stream was computed again.
-    pub async fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<Verification, OperatorError> {
+    pub async fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<Verification, OperatorError> {
+        self.verify_scope(None, progress).await
+    }
+
+    /// [`Self::verify`], of the streams of one project or of all.
+    pub(super) async fn verify_scope(
+        &self,
+        project_id: Option<&ProjectId>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Verification, OperatorError> {
+        let scope = project_id.map_or(Scope::All, Scope::Project);
         let end = self.log.last_position().await?;
         let (mut chains, mut found, mut position) = (Chains::default(), Verification::default(), 0);
         while position < end {
-            let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
+            let changes = changes::read(&self.log, scope, position, BATCH).await?;
             let Some(last) = changes.last() else { break };
             position = last.position;
             for change in changes {
