@@ -1,6 +1,7 @@
 //! The commands, one module each, with their arguments.
 
 mod api_keys;
+mod audit;
 mod backup;
 mod confirm;
 mod data_directory;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Events(events::Command),
     #[command(subcommand)]
+    Audit(audit::Command),
+    #[command(subcommand)]
     Webhook(webhook::Command),
     #[command(subcommand)]
     Store(store::Command),
@@ -69,6 +72,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::Playback(arguments) => playback::run(arguments, output).await,
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
+            Command::Audit(command) => audit::run(command, output).await,
             Command::Webhook(command) => webhook::run(command, output).await,
             Command::Store(command) => store::run(command, output).await,
             Command::Backup(arguments) => backup::run(arguments, output).await,

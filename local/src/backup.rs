@@ -43,7 +43,7 @@ const STORE: &str = "s3";
 const INDEX: &str = "s3/objects.db";
 /// Small files that are copied if they exist: the generated keys; the ports, without which signed URLs would not stay valid; and the
 /// host of the transparency logs.
-const SMALL: [&str; 3] = [crate::data_dir::SECRETS, crate::platform::PORTS_FILE, crate::audit::SETTINGS];
+const SMALL: [&str; 3] = [crate::data_dir::SECRETS, crate::platform::PORTS_FILE, crate::audit_log::SETTINGS];
 
 /// Runs `work`, which blocks, on a thread for such work.
 async fn blocking<T: Send + 'static>(

@@ -17,14 +17,14 @@
 //! | `reactions` | the consumers: status views, reactions; the sweep |
 //! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
 //! | `webhooks` | sends the messages to webhook endpoints that are due |
-//! | `audit` | integrates commits into the projects' transparency logs, whose tiles and checkpoints are files |
+//! | `audit_log` | integrates commits into the projects' transparency logs, whose tiles and checkpoints are files |
 //! | `intake` | records facts that the Worker sends |
 //! | `health` | what `GET /healthz` says of the object store and of outages |
 //! | `outage` | the alarm when attempts are interrupted one after another |
 //! | `runner` | workers as child processes |
 
 mod api;
-mod audit;
+mod audit_log;
 pub mod backup;
 pub mod cdn;
 mod changes;

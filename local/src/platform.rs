@@ -31,7 +31,7 @@ pub use self::listeners::Addresses;
 pub(crate) use self::listeners::PORTS_FILE;
 use self::listeners::{Listeners, bind};
 use crate::api::Api;
-use crate::audit::{self, Audit, AuditFiles};
+use crate::audit_log::{self, Audit, AuditFiles};
 use crate::data_dir::{DataDir, DataDirLock};
 use crate::health::Health;
 use crate::home::{self, HomeKeys, HomeState};
@@ -167,7 +167,7 @@ impl Platform {
         let audit = Audit {
             log: log.clone(),
             files: AuditFiles::new(data_dir.audit()),
-            keys: audit::keys(&data_dir, &secrets, &addresses.api)?,
+            keys: audit_log::keys(&data_dir, &secrets, &addresses.api)?,
             interval: config.checkpoint_interval,
         };
         let audit_ports = audit.ports();

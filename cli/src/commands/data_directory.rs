@@ -59,6 +59,7 @@ pub(super) fn failure(error: OperatorError) -> Failure {
         | OperatorError::Open(_)
         | OperatorError::Store(_)
         | OperatorError::Unreadable(_)
+        | OperatorError::Audit(_)
         | OperatorError::Write(_) => Failure::new(Exit::Failed, message, ""),
     }
 }

@@ -78,7 +78,7 @@ async fn an_export_is_atomic_and_can_be_verified() {
 }
 
 /// Changes a byte of an event in the log of a platform that does not run, as anyone with access to the file can.
-fn change_an_event(data: &Path) {
+pub(crate) fn change_an_event(data: &Path) {
     let log = data.join("log.db");
     let mut bytes = std::fs::read(&log).unwrap();
     let at = bytes.windows(7).position(|window| window == b"\"admin\"").expect("the scope of the key");

@@ -24,6 +24,8 @@ const COMMANDS: &[&[&str]] = &[
     &["events", "tail"],
     &["events", "export"],
     &["events", "feed"],
+    &["audit"],
+    &["audit", "verify"],
     &["webhook"],
     &["webhook", "add"],
     &["webhook", "update"],

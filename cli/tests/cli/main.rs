@@ -1,5 +1,6 @@
 //! The `streamio` program, started as a process against a fake API or a real data directory.
 
+mod audit;
 mod backup;
 mod blank_variables;
 mod delete;

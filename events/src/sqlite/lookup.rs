@@ -89,6 +89,16 @@ impl SqliteLog {
         self.inner.readers.with(move |connection| places::hashes(connection, &project_id, from, limit)).await
     }
 
+    /// The stream and the first version of the project's first commit with the place `place` or a later one.
+    pub async fn commit_at(
+        &self,
+        project_id: &ProjectId,
+        place: u64,
+    ) -> Result<Option<(String, u64)>, ReadError> {
+        let project_id = project_id.clone();
+        self.inner.readers.with(move |connection| places::commit_at(connection, &project_id, place)).await
+    }
+
     /// The projects that have commits after `position` (0: all), and the last position of the log.
     pub async fn projects_after(&self, position: u64) -> Result<(Vec<ProjectId>, u64), ReadError> {
         self.inner.readers.with(move |connection| places::projects_after(connection, position)).await

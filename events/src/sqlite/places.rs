@@ -76,3 +76,18 @@ pub(super) fn projects_after(
     // A damaged name of a stream has no project: the verification of the log reports it.
     Ok((projects.iter().filter_map(|id| id.parse().ok()).collect(), last))
 }
+
+/// The stream and the first version of the project's first commit with the place `place` or a later one.
+pub(super) fn commit_at(
+    connection: &Connection,
+    project_id: &ProjectId,
+    place: u64,
+) -> Result<Option<(String, u64)>, ReadError> {
+    let query = || -> rusqlite::Result<Option<(String, i64)>> {
+        let Some(position) = position_of(connection, project_id, place)? else { return Ok(None) };
+        let sql = "SELECT stream, first FROM commits WHERE position = ?";
+        connection.prepare_cached(sql)?.query_row([position], |row| Ok((row.get(0)?, row.get(1)?))).optional()
+    };
+    let found = query().map_err(ReadError::of)?;
+    Ok(found.map(|(stream, first)| (stream, u64::try_from(first).unwrap_or(0))))
+}

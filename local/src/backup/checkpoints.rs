@@ -8,7 +8,7 @@ use streamio_events::id::ProjectId;
 
 use super::error::{BackupError, io};
 use super::files;
-use crate::audit::CHECKPOINT;
+use crate::audit_log::CHECKPOINT;
 use crate::data_dir::{DataDir, create_durably, sync_if_possible};
 
 /// The folder of the transparency logs, in a data directory and in a backup.

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use streamio_core::ports::AdapterError;
 use streamio_events::audit::Finding;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::log::{AppendError, ChangesError, ReadError};
@@ -48,6 +49,9 @@ pub enum OperatorError {
     /// The object store cannot be checked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The files of the transparency log cannot be read.
+    #[error("the files of the audit log cannot be read")]
+    Audit(#[source] AdapterError),
     /// The output cannot be written.
     #[error("the events cannot be written")]
     Write(#[source] io::Error),

@@ -20,6 +20,7 @@ pub enum IfMissing {
 #[derive(Debug, Clone)]
 pub struct Operator {
     pub(super) log: SqliteLog,
+    pub(super) data_dir: DataDir,
 }
 
 impl Operator {
@@ -29,7 +30,7 @@ impl Operator {
             return Err(OperatorError::NoData(path.to_owned()));
         }
         let data_dir = DataDir::open(path)?;
-        Ok(Self { log: SqliteLog::open(data_dir.log())? })
+        Ok(Self { log: SqliteLog::open(data_dir.log())?, data_dir })
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use streamio_events::audit::{Finding, Verifier};
 use streamio_events::commit::Commit;
+use streamio_events::id::ProjectId;
 use streamio_events::sqlite::CommitPlace;
 use streamio_events::stream::StreamId;
 
@@ -88,16 +89,28 @@ impl Operator {
     ///
     /// Finds changed, missing, foreign and reordered commits. It cannot find that the last commits of a stream were removed, unless later
     /// commits of its project are left, or that a stream was computed again.
-    pub async fn verify(&self, mut progress: impl FnMut(u64, u64)) -> Result<Verification, OperatorError> {
+    pub async fn verify(&self, progress: impl FnMut(u64, u64)) -> Result<Verification, OperatorError> {
+        self.verify_scope(None, progress).await
+    }
+
+    /// [`Self::verify`], of the streams of one project or of all. The places are verified only for all projects.
+    pub(super) async fn verify_scope(
+        &self,
+        project_id: Option<&ProjectId>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Verification, OperatorError> {
+        let scope = project_id.map_or(Scope::All, Scope::Project);
         let end = self.log.last_position().await?;
         let (mut chains, mut places) = (Chains::default(), Places::default());
         let (mut found, mut position) = (Verification::default(), 0);
         while position < end {
-            let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
+            let changes = changes::read(&self.log, scope, position, BATCH).await?;
             let Some(last) = changes.last() else { break };
-            let stored = self.log.places_after(position, changes.len()).await?;
+            if project_id.is_none() {
+                let stored = self.log.places_after(position, changes.len()).await?;
+                found.findings.extend(stored.into_iter().filter_map(|commit| places.follow(commit)));
+            }
             position = last.position;
-            found.findings.extend(stored.into_iter().filter_map(|commit| places.follow(commit)));
             for change in changes {
                 match change.commit {
                     Ok(commit) => {

@@ -36,7 +36,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::audit::{Audit, AuditFiles};
+use crate::audit_log::{Audit, AuditFiles};
 use crate::clock;
 use crate::home::{HomeKeys, HomeState, region, serve};
 use crate::intake::{Intake, STREAM_NAME};

@@ -46,6 +46,22 @@ impl AuditFiles {
     }
 }
 
+impl AuditFiles {
+    /// The projects that have files.
+    pub(crate) fn projects(&self) -> Result<Vec<ProjectId>, AdapterError> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error.into()),
+        };
+        let mut projects = Vec::new();
+        for entry in entries {
+            projects.extend(entry?.file_name().to_str().and_then(|name| name.parse().ok()));
+        }
+        Ok(projects)
+    }
+}
+
 impl TileStores for AuditFiles {
     fn of_project(&self, project_id: &ProjectId) -> Arc<dyn TileStore> {
         Arc::new(self.of(project_id))
@@ -59,6 +75,13 @@ pub(crate) struct ProjectFiles {
 }
 
 impl ProjectFiles {
+    /// The paths of all files of the tree, whether or not they are tiles.
+    pub(crate) fn paths(&self) -> io::Result<Vec<String>> {
+        let mut found = Vec::new();
+        paths_below(&self.folder, &self.folder.join("tile"), &mut found)?;
+        Ok(found)
+    }
+
     fn path(&self, tile: Tile) -> PathBuf {
         self.folder.join(tile.to_string())
     }
@@ -107,6 +130,25 @@ impl ProjectFiles {
         let files = self.clone();
         Ok(tokio::task::spawn_blocking(move || work(&files)).await?)
     }
+}
+
+/// The paths of all files below `folder`, relative to `root`.
+pub(crate) fn paths_below(root: &Path, folder: &Path, found: &mut Vec<String>) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // Also a folder of partial tiles that is removed now.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for entry in entries {
+        let path: PathBuf = entry?.path();
+        if path.is_dir() {
+            paths_below(root, &path, found)?;
+        } else if let Ok(path) = path.strip_prefix(root) {
+            found.push(path.to_string_lossy().into_owned());
+        }
+    }
+    Ok(())
 }
 
 /// The contents of a file; `None` if there is no such file.

@@ -23,9 +23,11 @@ use streamio_events::sqlite::SqliteLog;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::files::{AuditFiles, CHECKPOINT};
+#[cfg(test)]
+pub(crate) use self::files::paths_below;
+pub(crate) use self::files::{AuditFiles, CHECKPOINT, ProjectFiles};
 use crate::clock;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, SECRETS};
 use crate::project_feed::LogFeed;
 use crate::secrets::Secrets;
 
@@ -53,6 +55,19 @@ pub(crate) fn keys(data_dir: &DataDir, secrets: &Secrets, api: &str) -> anyhow::
         data_dir.write_json(SETTINGS, &settings)?;
         settings
     };
+    derived(secrets, settings)
+}
+
+/// The keys of a data directory in which a platform has run; `None` if none has. Nothing is generated.
+pub(crate) fn existing_keys(data_dir: &DataDir) -> anyhow::Result<Option<AuditKeys>> {
+    let secrets: Option<Secrets> = data_dir.read_json(SECRETS)?;
+    let settings: Option<Settings> = data_dir.read_json(SETTINGS)?;
+    // Without the secret a platform of an earlier release has run.
+    let both = secrets.filter(|secrets| !secrets.audit_secret.is_empty()).zip(settings);
+    both.map(|(secrets, settings)| derived(&secrets, settings)).transpose()
+}
+
+fn derived(secrets: &Secrets, settings: Settings) -> anyhow::Result<AuditKeys> {
     let secret = HEXLOWER
         .decode(secrets.audit_secret.as_bytes())
         .context("auditSecret in secrets.json is not hexadecimal")?;
