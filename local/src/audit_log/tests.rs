@@ -49,7 +49,7 @@ async fn until_size(audit: &Audit, project_id: &ProjectId, size: u64) {
     let started_at = std::time::Instant::now();
     while checkpoint(audit, project_id).await.is_none_or(|checkpoint| checkpoint.size() != size) {
         assert!(
-            started_at.elapsed() < Duration::from_secs(60),
+            started_at.elapsed() < Duration::from_mins(1),
             "{project_id} has no checkpoint of {size} commits"
         );
         tokio::time::sleep(Duration::from_millis(10)).await;
