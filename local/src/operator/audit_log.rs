@@ -117,10 +117,9 @@ impl Operator {
             }
         }
         let Some((comparison, checkpoint)) = comparison.zip(checkpoint.as_ref()) else { return Ok(()) };
-        let finding = comparison.finish().await.map_err(|error| OperatorError::Audit(error.into()))?;
-        if let Some(finding) = &finding {
+        for finding in comparison.finish().await.map_err(|error| OperatorError::Audit(error.into()))? {
             let named = match finding {
-                Finding::Commit { leaf, .. } => self.named(project_id, *leaf).await?,
+                Finding::Commit { leaf, .. } => self.named(project_id, leaf).await?,
                 _ => String::new(),
             };
             report(format!("{finding}{named}"));
@@ -175,7 +174,7 @@ async fn other_tiles(files: &ProjectFiles, checkpoint: &Checkpoint) -> Result<Ve
     let mut findings = Vec::new();
     for path in files.paths()? {
         let Ok(tile) = path.parse::<Tile>() else {
-            findings.push(format!("{path} is no tile: it was added"));
+            findings.push(format!("{path} is not a tile: it was added"));
             continue;
         };
         let Some(present) = Tile::in_tree(tile.kind(), tile.index(), checkpoint.size()) else { continue };
