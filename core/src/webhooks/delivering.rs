@@ -131,7 +131,10 @@ async fn send(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     let exchange = match EndpointUrl::parse(&endpoint.url, ports.urls) {
-        Ok(url) => ports.sender.send(WebhookRequest { url, headers, body: body.into() }).await,
+        Ok(url) => {
+            let project_id = delivery.project_id.clone();
+            ports.sender.send(WebhookRequest { project_id, url, headers, body: body.into() }).await
+        }
         Err(refused) => not_sent(&refused),
     };
     let commit = attempted(delivery, exchange, ports.clock.now());
