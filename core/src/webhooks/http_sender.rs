@@ -25,6 +25,7 @@ use crate::ports::webhook_sender::{WebhookRequest, WebhookSender};
 
 mod answer;
 mod connect;
+mod head_limit;
 mod lookups;
 mod request;
 mod resolver;
