@@ -2,6 +2,7 @@
 
 mod consumers;
 mod deliveries;
+mod delivery_list;
 mod file;
 mod list;
 mod rows;
@@ -28,7 +29,7 @@ use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 9;
+const SCHEMA_VERSION: i64 = 11;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
