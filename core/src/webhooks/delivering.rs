@@ -169,13 +169,14 @@ async fn judge(
             .map(|since| (DisabledReason::Failing, Some(since)))
     };
     let Some((reason, failing_since)) = reason else { return Ok(()) };
-    tracing::warn!(%project_id, webhook.id = %webhook_id, reason = reason.as_str(), "a webhook endpoint is disabled");
-    disable(ports, delivery, reason, failing_since).await
+    disable(ports, endpoint, delivery, reason, failing_since).await
 }
 
-/// Disables the endpoint, unless it was disabled or removed meanwhile.
+/// Disables `endpoint`, as it was when the attempt was made, unless it was disabled or removed meanwhile, or was enabled again or got
+/// another URL: then the attempt says nothing about it any more.
 async fn disable(
     ports: Ports<'_>,
+    endpoint: &Endpoint,
     delivery: &Delivery,
     reason: DisabledReason,
     failing_since: Option<Timestamp>,
@@ -186,6 +187,11 @@ async fn disable(
     let mut conflicts = 0;
     loop {
         let endpoints = ports.endpoints.current(ports.log, project_id).await?;
+        let is_same =
+            |current: &Endpoint| (&current.url, current.enabled_at) == (&endpoint.url, endpoint.enabled_at);
+        if !endpoints.endpoints.get(webhook_id).is_some_and(is_same) {
+            return Ok(());
+        }
         let events = endpoints.disable(webhook_id, reason, failing_since, message_id);
         if events.is_empty() {
             return Ok(());
@@ -195,7 +201,10 @@ async fn disable(
             CommitId::derived_from(&["webhook.disabled", webhook_id.as_str(), message_id.as_str(), &version]);
         let commit = NewCommit::new(id, ports.clock.now(), events);
         match ports.log.append(&stream, Expected::Exactly(endpoints.version), commit).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                tracing::warn!(%project_id, webhook.id = %webhook_id, reason = reason.as_str(), "a webhook endpoint is disabled");
+                return Ok(());
+            }
             Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
             Err(error) => return Err(error.into()),
         }

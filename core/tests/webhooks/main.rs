@@ -1,8 +1,10 @@
 //! Webhooks on a region in memory, with a clock that the tests set: the real scheduling, delivering and views.
 
+mod changes_in_flight;
 mod deliveries;
 mod endpoints;
 mod harness;
+mod rotations;
 mod signatures;
 
 use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;

@@ -55,7 +55,7 @@ impl EndpointStatus {
             rate_limit: endpoint.rate_limit,
             enabled: endpoint.disabled.is_none(),
             disabled: endpoint.disabled,
-            health,
+            health: health.since(endpoint.enabled_at),
             previous_secret_until: endpoint.previous_secret_until(now),
             created_at: endpoint.created_at,
             updated_at: endpoint.updated_at,
@@ -85,6 +85,20 @@ pub struct EndpointHealth {
 }
 
 impl EndpointHealth {
+    /// The health without the failures before `enabled_at`, which do not count any more.
+    #[must_use]
+    pub fn since(self, enabled_at: Timestamp) -> Self {
+        if self.failed_at.is_none_or(|failed| failed < enabled_at) {
+            return Self { succeeded_at: self.succeeded_at, ..Self::default() };
+        }
+        let later = |at: Option<Timestamp>| at.map(|at| at.max(enabled_at));
+        Self {
+            failing_since: later(self.failing_since),
+            same_error_since: later(self.same_error_since),
+            ..self
+        }
+    }
+
     /// Adds an attempt that ended at `at`, with `error` if it failed. Attempts may be added repeatedly, and in another order than they
     /// ended; then a period of failures may appear shorter than it was.
     pub fn add(&mut self, at: Timestamp, error: Option<&DeliveryError>) {

@@ -103,8 +103,13 @@ pub fn schedule_again(
         due_at,
         body: None,
     };
-    let id = CommitId::derived_from(&["webhook.scheduled again", request]);
+    let id = schedule_again_id(request);
     Some(NewCommit::new(id, now, [again.into()]))
+}
+
+/// The id of the commit with which `request` schedules a message again.
+pub fn schedule_again_id(request: &str) -> CommitId {
+    CommitId::derived_from(&["webhook.scheduled again", request])
 }
 
 /// What is to be done for `delivery` at `now`. `endpoint` is absent if it was removed. `deleted` is the version of the video's stream
@@ -219,7 +224,7 @@ fn code_of(class: ErrorClass) -> String {
 fn failure_of(status: u16) -> Option<(&'static str, String)> {
     match status {
         200..=299 => None,
-        300..=399 => Some((
+        300..=303 | 307 | 308 => Some((
             "redirect",
             format!(
                 "the endpoint redirected with status {status}, which is not followed; set the webhook's URL to the target"
