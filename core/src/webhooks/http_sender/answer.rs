@@ -92,7 +92,10 @@ fn no_answer(error: &hyper::Error) -> ExchangeError {
 
 fn has_no_final_answer(error: &hyper::Error) -> bool {
     let error = error.source().and_then(|source| source.downcast_ref::<io::Error>());
-    error.and_then(io::Error::get_ref).is_some_and(|inner| inner.is::<NoFinalAnswer>())
+    match error.and_then(io::Error::get_ref) {
+        Some(inner) => inner.is::<NoFinalAnswer>(),
+        None => false,
+    }
 }
 
 /// With TLS 1.3 the server refuses a client only after the handshake.
