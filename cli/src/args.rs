@@ -20,8 +20,8 @@ pub(crate) struct Connection {
     /// Address of the API
     #[arg(
         long,
-        env = "STREAMIO_URL",
-        default_value = "http://127.0.0.1:8080",
+        env = URL_VARIABLE,
+        default_value = DEFAULT_URL,
         value_name = "URL",
         hide_env_values = true
     )]
@@ -39,6 +39,12 @@ pub(crate) struct Connection {
     api_key_file: Option<PathBuf>,
 }
 
+/// The variable with the address of the API for commands without --url.
+const URL_VARIABLE: &str = "STREAMIO_URL";
+
+/// The address of the API on the same machine.
+const DEFAULT_URL: &str = "http://127.0.0.1:8080";
+
 /// The variable with the API key for commands without --api-key and --api-key-file.
 const API_KEY_VARIABLE: &str = "STREAMIO_API_KEY";
 
@@ -50,6 +56,12 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
+    /// Whether the address is that of `STREAMIO_URL`, or the default one if the variable is not set: not one that --url alone states.
+    pub(crate) fn is_configured(&self) -> bool {
+        let configured = std::env::var(URL_VARIABLE).ok().and_then(present);
+        self.url == configured.as_deref().unwrap_or(DEFAULT_URL)
+    }
+
     /// The API's base URL, with a trailing slash.
     pub(crate) fn base(&self) -> Result<Url, Failure> {
         let invalid = |reason: &str| {

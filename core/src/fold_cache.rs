@@ -83,7 +83,11 @@ project_fold!(Endpoints, Webhooks);
 ///
 /// A stream only grows, so a cached fold is never wrong, only outdated. Each use reads the events that follow it, which are usually
 /// none: the cost of a use does not depend on the length of the stream, and what was changed before the use is found changed.
-pub struct FoldCache<T>(Mutex<LruCache<ProjectId, Arc<T>>>);
+pub struct FoldCache<T> {
+    current: Mutex<LruCache<ProjectId, Arc<T>>>,
+    /// Folds of the beginning of a stream, for uses that ask for the state at an earlier time, usually one after another.
+    earlier: Mutex<LruCache<ProjectId, Arc<T>>>,
+}
 
 /// The projects' settings and keys, which every accepted upload is checked against.
 pub type ProjectCache = FoldCache<Project>;
@@ -93,7 +97,8 @@ pub type EndpointCache = FoldCache<Endpoints>;
 
 impl<T> Default for FoldCache<T> {
     fn default() -> Self {
-        Self(Mutex::new(LruCache::new(CAPACITY)))
+        let folds = || Mutex::new(LruCache::new(CAPACITY));
+        Self { current: folds(), earlier: folds() }
     }
 }
 
@@ -115,12 +120,23 @@ impl<T: ProjectFold> FoldCache<T> {
     }
 
     fn cached(&self, project_id: &ProjectId) -> Option<Arc<T>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(project_id).cloned()
+        self.current.lock().unwrap_or_else(PoisonError::into_inner).get(project_id).cloned()
+    }
+
+    /// The fold that was last kept with [`Self::keep_earlier`].
+    pub(crate) fn earlier(&self, project_id: &ProjectId) -> Option<Arc<T>> {
+        self.earlier.lock().unwrap_or_else(PoisonError::into_inner).get(project_id).cloned()
+    }
+
+    /// Keeps the fold of the beginning of a stream, with which a later use can begin.
+    pub(crate) fn keep_earlier(&self, project_id: &ProjectId, fold: &Arc<T>) {
+        let mut folds = self.earlier.lock().unwrap_or_else(PoisonError::into_inner);
+        folds.put(project_id.clone(), Arc::clone(fold));
     }
 
     /// Keeps `fold` unless a concurrent use has kept a newer one.
     fn keep(&self, project_id: &ProjectId, fold: &Arc<T>) {
-        let mut folds = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut folds = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         if folds.peek(project_id).is_none_or(|kept| kept.version() < fold.version()) {
             folds.put(project_id.clone(), Arc::clone(fold));
         }

@@ -8,8 +8,8 @@ webhook = Webhook(os.environ["WEBHOOK_SECRET"])
 
 class Receiver(BaseHTTPRequestHandler):
     def do_POST(self):
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))  # the bytes that are signed
         try:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))  # the bytes that are signed
             message = webhook.verify(body, dict(self.headers))
         except (WebhookVerificationError, ValueError):
             return self.send_error(400)  # not from the platform: ignore it

@@ -150,7 +150,7 @@ impl Platform {
             log: log.clone(),
             store: views.clone(),
             endpoints: Arc::clone(&webhooks.endpoints),
-            sender: Arc::new(HttpSender::new(sender, Arc::new(SystemResolver::default()))?),
+            sender: Arc::new(HttpSender::new(sender, Arc::new(SystemResolver))?),
             keys: webhooks.keys.clone(),
             urls: webhooks.urls.clone(),
             policy: policy.clone(),

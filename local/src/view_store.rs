@@ -2,6 +2,7 @@
 
 mod consumers;
 mod deliveries;
+mod delivery_list;
 mod due;
 mod file;
 mod list;
@@ -31,7 +32,7 @@ use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
 
 /// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 10;
+const SCHEMA_VERSION: i64 = 12;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (

@@ -13,26 +13,24 @@ use futures::FutureExt as _;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _, DeliveryStoreError};
 use streamio_core::ports::webhook_sender::WebhookSender;
-use streamio_core::webhooks::attempts::{Attempts, End, MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ENDPOINT};
+use streamio_core::webhooks::attempts::{Attempts, End, MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ENDPOINT, ReadLimits};
 use streamio_core::webhooks::delivering::{DeliveringError, Ports, deliver};
 use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
+use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
-use streamio_events::webhook::Delivery;
 use streamio_events::webhook::endpoint_url::Rules;
-use tokio::task::JoinSet;
+use streamio_events::webhook::{Delivery, Endpoints};
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 use crate::view_store::SqliteViewStore;
 
-/// How many due deliveries of an endpoint are read at a time: those in progress, and as many that follow them.
-const DUE_PER_ENDPOINT: usize = 2 * MAX_ATTEMPTS_PER_ENDPOINT;
-
-/// How many due deliveries are read at a time. Each endpoint has one before any has two.
-const DUE: usize = 32 * MAX_ATTEMPTS;
+/// How many due deliveries are read at a time: of each endpoint those in progress, and as many that follow them.
+const DUE: ReadLimits = ReadLimits { per_endpoint: 2 * MAX_ATTEMPTS_PER_ENDPOINT, total: 32 * MAX_ATTEMPTS };
 
 /// The pause after the views could not be read.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -54,7 +52,13 @@ pub(crate) struct Webhooks {
     pub(crate) policy: Policy,
 }
 
-type Ended = (DeliveryKey, End);
+/// An attempt that has ended.
+struct Ended {
+    key: DeliveryKey,
+    end: End,
+    /// The project's endpoints afterwards, whose rate limits may have changed; `None` if they cannot be read.
+    endpoints: Option<Arc<Endpoints>>,
+}
 
 impl Webhooks {
     /// Makes the attempts that are due, until `stop`.
@@ -68,16 +72,13 @@ impl Webhooks {
         let mut next_read = now();
         while !stop.is_cancelled() {
             let changed = this.store.due_changed();
-            if must_read || now() >= next_read || attempts.needs_more() {
+            if must_read || now() >= next_read || attempts.needs_more(now()) {
                 let wait = this.read_due(&mut attempts, now()).await;
                 next_read = now() + wait;
             }
             for key in attempts.start(now()) {
                 let this = Arc::clone(&this);
-                running.spawn(async move {
-                    let end = end_of(&key, this.deliver(&key)).await;
-                    (key, end)
-                });
+                running.spawn(async move { this.attempt(key).await });
             }
             let wake = attempts.next_start(now()).map_or(next_read, |at| at.min(next_read));
             must_read = tokio::select! {
@@ -85,9 +86,9 @@ impl Webhooks {
                 () = changed => true,
                 () = tokio::time::sleep_until(started + wake) => false,
                 Some(ended) = running.join_next() => {
-                    let ended = std::iter::once(ended).chain(std::iter::from_fn(|| running.try_join_next()));
-                    end_all(&mut attempts, ended, now());
-                    false
+                    let others = std::iter::from_fn(|| running.try_join_next());
+                    let ended: Vec<_> = std::iter::once(ended).chain(others).collect();
+                    this.end_all(&mut attempts, ended, now()).await
                 }
             };
         }
@@ -98,8 +99,8 @@ impl Webhooks {
     }
 
     /// Reads what is due. Returns when to read again at the latest.
-    async fn read_due(&self, attempts: &mut Attempts, now: Duration) -> Duration {
-        match self.try_read_due(attempts, now).await {
+    async fn read_due(&self, attempts: &mut Attempts, monotonic: Duration) -> Duration {
+        match self.try_read_due(attempts, monotonic).await {
             Ok(wait) => wait,
             Err(error) => {
                 tracing::error!(error = chain(&error), "the webhooks that are due cannot be read; retrying");
@@ -114,8 +115,8 @@ impl Webhooks {
         monotonic: Duration,
     ) -> Result<Duration, DeliveryStoreError> {
         let now = clock::now();
-        let due = self.store.due_deliveries(now, DUE_PER_ENDPOINT, DUE).await?;
-        for project_id in attempts.set_due(due, DUE_PER_ENDPOINT, monotonic) {
+        let due = self.store.due_deliveries(now, DUE.per_endpoint, DUE.total).await?;
+        for project_id in attempts.set_due(due, DUE, monotonic) {
             match self.endpoints.current(&self.log, &project_id).await {
                 Ok(endpoints) => attempts.set_rate_limits(&endpoints),
                 // The attempt itself reads them again, and reports the error.
@@ -126,6 +127,49 @@ impl Webhooks {
         }
         let next = self.store.next_due(now).await?;
         Ok(next.map_or(LONGEST_WAIT, |at| at.since(now)).min(LONGEST_WAIT))
+    }
+
+    async fn attempt(&self, key: DeliveryKey) -> Ended {
+        let began = clock::now();
+        let end = end_of(&key, began, self.deliver(&key)).await;
+        let endpoints = self.endpoints.current(&self.log, &key.project_id).await.ok();
+        Ended { key, end, endpoints }
+    }
+
+    /// Adds the ends of attempts. Returns whether what is due must be read again: a message may have been scheduled again after its
+    /// attempt was recorded and before it ended here.
+    async fn end_all(
+        &self,
+        attempts: &mut Attempts,
+        ended: Vec<Result<Ended, JoinError>>,
+        monotonic: Duration,
+    ) -> bool {
+        let mut must_read = false;
+        for ended in ended {
+            match ended {
+                Ok(Ended { key, end, endpoints }) => {
+                    if let Some(endpoints) = endpoints {
+                        attempts.set_rate_limits(&endpoints);
+                    }
+                    if attempts.end(&key, end, monotonic) {
+                        must_read = must_read || self.is_due(&key).await;
+                    }
+                }
+                Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
+            }
+        }
+        must_read
+    }
+
+    /// Whether an attempt of the delivery is due, or may be because its view cannot be read.
+    async fn is_due(&self, key: &DeliveryKey) -> bool {
+        match self.store.delivery(key).await {
+            Ok(delivery) => {
+                let due_at = delivery.and_then(|delivery| delivery.due_at);
+                due_at.is_some_and(|at| at <= clock::now())
+            }
+            Err(_) => true,
+        }
     }
 
     async fn deliver(&self, key: &DeliveryKey) -> Result<Delivery, DeliveringError> {
@@ -145,10 +189,15 @@ impl Webhooks {
     }
 }
 
-/// How the attempt `delivery` ended. One that panicked is made again like one that the platform could not continue.
-async fn end_of(key: &DeliveryKey, delivery: impl Future<Output = Result<Delivery, DeliveringError>>) -> End {
+/// How the attempt `delivery`, which began at `began`, ended. One that panicked is made again like one that the platform could not
+/// continue.
+async fn end_of(
+    key: &DeliveryKey,
+    began: Timestamp,
+    delivery: impl Future<Output = Result<Delivery, DeliveringError>>,
+) -> End {
     match AssertUnwindSafe(delivery).catch_unwind().await {
-        Ok(Ok(delivery)) => End::of(&delivery),
+        Ok(Ok(delivery)) => End::of(&delivery, began),
         Ok(Err(error)) => {
             tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(&error), "a webhook delivery could not be continued; it is tried again");
             End::Unknown
@@ -160,33 +209,53 @@ async fn end_of(key: &DeliveryKey, delivery: impl Future<Output = Result<Deliver
     }
 }
 
-/// Ends the attempts of the tasks that have ended.
-fn end_all(
-    attempts: &mut Attempts,
-    ended: impl Iterator<Item = Result<Ended, tokio::task::JoinError>>,
-    now: Duration,
-) {
-    for ended in ended {
-        match ended {
-            Ok((key, end)) => attempts.end(&key, end, now),
-            Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use streamio_events::id::{MessageId, WebhookId};
+    use streamio_events::webhook::delivery::{Attempt, DeliveryError};
 
     use super::*;
 
-    #[tokio::test]
-    async fn an_attempt_that_panics_is_made_again() {
-        let key = DeliveryKey {
+    fn key() -> DeliveryKey {
+        DeliveryKey {
             project_id: "project".parse().unwrap(),
             webhook_id: WebhookId::derived_from(&[b"endpoint"]),
             message_id: MessageId::derived_from(&["message"]),
-        };
-        assert_eq!(end_of(&key, async { panic!("a fault of the code") }).await, End::Unknown);
+        }
+    }
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_unix_seconds(1_767_323_045 + seconds)
+    }
+
+    #[tokio::test]
+    async fn an_attempt_that_panics_is_made_again() {
+        assert_eq!(end_of(&key(), at(0), async { panic!("a fault of the code") }).await, End::Unknown);
+    }
+
+    #[tokio::test]
+    async fn only_attempts_that_were_made_count_as_success_or_failure() {
+        let failure = Some(DeliveryError { code: "status".to_owned(), message: "500".to_owned() });
+        for (number, seconds, error, expected) in [
+            (Some(1), 10, None, End::Succeeded),
+            (Some(1), 10, failure.clone(), End::Failed),
+            (None, 10, failure.clone(), End::NotAttempted),
+            (Some(1), 9, failure, End::NotAttempted),
+            (Some(1), 9, None, End::NotAttempted),
+        ] {
+            let DeliveryKey { project_id, webhook_id, message_id } = key();
+            let mut delivery = Delivery::new(project_id, webhook_id, message_id);
+            let attempt = Attempt {
+                number,
+                at: at(seconds),
+                duration_milliseconds: None,
+                status: None,
+                answer: None,
+                error,
+                retry_at: None,
+            };
+            delivery.attempts.push(attempt);
+            assert_eq!(end_of(&key(), at(10), async { Ok(delivery) }).await, expected);
+        }
     }
 }

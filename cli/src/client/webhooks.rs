@@ -82,7 +82,8 @@ impl DeliveryQuery {
 impl Client {
     /// `POST /webhooks`. The response has the secret.
     pub(crate) async fn add_webhook(&self, fields: &WebhookFields) -> Result<Value, ClientError> {
-        self.change(Method::POST, &["webhooks"], Some(self.body(fields)?)).await
+        let webhook = self.change(Method::POST, &["webhooks"], Some(self.body(fields)?)).await?;
+        self.checked(webhook, "webhookId")
     }
 
     /// `GET /webhooks`.
@@ -92,7 +93,8 @@ impl Client {
 
     /// `GET /webhooks/{id}`.
     pub(crate) async fn webhook(&self, id: &WebhookId) -> Result<Value, ClientError> {
-        self.read(&["webhooks", id.as_str()]).await
+        let webhook = self.read(&["webhooks", id.as_str()]).await?;
+        self.checked(webhook, "webhookId")
     }
 
     /// `PATCH /webhooks/{id}`.
@@ -101,7 +103,9 @@ impl Client {
         id: &WebhookId,
         changes: &WebhookFields,
     ) -> Result<Value, ClientError> {
-        self.change(Method::PATCH, &["webhooks", id.as_str()], Some(self.body(changes)?)).await
+        let webhook =
+            self.change(Method::PATCH, &["webhooks", id.as_str()], Some(self.body(changes)?)).await?;
+        self.checked(webhook, "webhookId")
     }
 
     /// `DELETE /webhooks/{id}`.
@@ -116,7 +120,8 @@ impl Client {
         overlap_seconds: Option<u64>,
     ) -> Result<Value, ClientError> {
         let body = overlap_seconds.map(|seconds| json!({ "overlapSeconds": seconds }));
-        self.change(Method::POST, &["webhooks", id.as_str(), "rotate-secret"], body).await
+        let webhook = self.change(Method::POST, &["webhooks", id.as_str(), "rotate-secret"], body).await?;
+        self.checked(webhook, "secret")
     }
 
     /// `POST /webhooks/{id}/test`. Returns the delivery of the example.
@@ -126,7 +131,8 @@ impl Client {
         message_type: Option<MessageType>,
     ) -> Result<Value, ClientError> {
         let body = message_type.map(|message_type| json!({ "type": message_type }));
-        self.change(Method::POST, &["webhooks", id.as_str(), "test"], body).await
+        let delivery = self.change(Method::POST, &["webhooks", id.as_str(), "test"], body).await?;
+        self.checked(delivery, "deliveryId")
     }
 
     /// `GET /webhooks/public-key`.
@@ -158,12 +164,22 @@ impl Client {
 
     /// `GET /webhook-deliveries/{id}`.
     pub(crate) async fn webhook_delivery(&self, id: &str) -> Result<Value, ClientError> {
-        self.read(&["webhook-deliveries", id]).await
+        let delivery = self.read(&["webhook-deliveries", id]).await?;
+        self.checked(delivery, "deliveryId")
     }
 
     /// `POST /webhook-deliveries/{id}/resend`. Returns the delivery.
     pub(crate) async fn resend_webhook(&self, id: &str) -> Result<Value, ClientError> {
-        self.change(Method::POST, &["webhook-deliveries", id, "resend"], None).await
+        let delivery = self.change(Method::POST, &["webhook-deliveries", id, "resend"], None).await?;
+        self.checked(delivery, "deliveryId")
+    }
+
+    /// The response, which must have the text `member`: something else than the API may answer at its address.
+    fn checked(&self, response: Value, member: &str) -> Result<Value, ClientError> {
+        if response[member].is_string() {
+            return Ok(response);
+        }
+        Err(self.unexpected(&format!("it has no {member}")))
     }
 
     /// `POST /webhooks/{id}/recover`. Returns the job.

@@ -87,7 +87,7 @@ struct WebhookArguments {
     #[arg(long)]
     webhook_loopback: bool,
     /// Also send webhooks to this port (repeatable; default: 443 and 8443)
-    #[arg(long, value_name = "PORT")]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     webhook_port: Vec<u16>,
 }
 

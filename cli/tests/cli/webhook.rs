@@ -193,6 +193,33 @@ async fn an_update_sends_only_what_changes() {
 }
 
 #[tokio::test]
+async fn the_address_of_an_endpoint_is_not_taken_for_that_of_the_api() {
+    let server = server(&[]).await;
+    let arguments = ["webhook", "update", WEBHOOK, "--type", "video.ready", "--url", "https://hooks.example"];
+    insta::assert_snapshot!(call(&server, &arguments).await.transcript(), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: --url is the address of the API, to which the API key is sent, and not the endpoint's; set the endpoint's address with --endpoint-url; if you mean another API, set STREAMIO_URL to its address
+    ");
+}
+
+#[tokio::test]
+async fn a_port_that_does_not_exist_cannot_be_allowed() {
+    let run = call(&server(&[]).await, &["up", "--webhook-port", "0"]).await;
+    assert_eq!(run.code, Some(2), "{run:?}");
+    assert!(run.stderr.contains("--webhook-port"), "{run:?}");
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_of_the_api_is_an_error() {
+    let server = server(&[(&format!("PATCH /webhooks/{WEBHOOK}"), Value::Null)]).await;
+    let run = call(&server, &["webhook", "enable", WEBHOOK]).await;
+    assert_ne!(run.code, Some(0), "{run:?}");
+    assert!(run.stderr.contains("it has no webhookId"), "{run:?}");
+}
+
+#[tokio::test]
 async fn an_endpoint_is_removed_only_after_a_yes() {
     let path = format!("DELETE /webhooks/{WEBHOOK}");
     let server = server(&[(&path, Value::Null)]).await;

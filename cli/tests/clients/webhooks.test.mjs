@@ -63,7 +63,7 @@ test("webhooks", { timeout: TIMEOUT_MILLISECONDS }, async (t) => {
       const [{ webhookId }] = (await json("list")).data;
       await shell(`streamio webhook update ${webhookId} --endpoint-url ${receiver.url}`);
 
-      const delivery = await shell(lines.slice(starts + 1).join("\n"));
+      const delivery = await shell(lines.slice(starts + 1).join("\n").replace(README.url, receiver.url));
       const { attempts, messageId } = await delivered(delivery);
       assert.equal(attempts.at(-1).status, 204);
       await receiver.prints(`video.ready ${messageId}`);

@@ -15,9 +15,9 @@ use streamio_events::id::{CommitId, MessageId, ProjectId, WebhookId};
 use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::delivery::decide::{schedule, schedule_again};
+use streamio_events::webhook::delivery::decide::{schedule, schedule_again, schedule_again_id};
 use streamio_events::webhook::delivery::{self, Round};
-use streamio_events::webhook::endpoint::{EndpointChanges, EndpointRefusal, NewEndpoint};
+use streamio_events::webhook::endpoint::{EndpointChanges, EndpointRefusal, MAX_ENDPOINTS, NewEndpoint};
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::status::{DeliveryStatus, EndpointStatus};
 use streamio_events::webhook::{Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause};
@@ -31,6 +31,9 @@ use crate::webhooks::keys::WebhookKeys;
 
 /// How often a decision is made again after a conflict.
 const MAX_CONFLICTS: u32 = 32;
+
+/// How many parts of the list of deliveries, each of which the store examines at once, are read for a page.
+const MAX_PARTS: usize = 16;
 
 /// The longest time for which a secret that was replaced is used beside the new one.
 const LONGEST_OVERLAP: Duration = Duration::from_hours(7 * 24);
@@ -87,7 +90,7 @@ impl Webhooks<'_> {
             }
             WebhookCall::Update { webhook_id, commit_id, changes } => {
                 let changes = self.valid_changes(changes)?;
-                let decide = |endpoints: &Endpoints| endpoints.update(webhook_id, changes.clone());
+                let decide = |endpoints: &Endpoints| endpoints.update_remembered(webhook_id, changes.clone());
                 let Decided { endpoints, repeated } = self.decide(commit_id, decide).await?;
                 let status = self.status(endpoints.get(webhook_id).map_err(refused)?).await?;
                 Ok(WebhookOutcome { result: WebhookResult::Endpoint(status), repeated })
@@ -233,7 +236,8 @@ impl Webhooks<'_> {
         let recorded: Result<Vec<EventBody>, _> = commit.events.iter().map(RecordedEvent::body).collect();
         let recorded = recorded.map_err(super::failed)?;
         let is_same = decide(&before).is_ok_and(|decided| {
-            decided.into_iter().map(without_times).eq(recorded.into_iter().map(without_times))
+            let decided = decided.into_iter().map(|body| relative(body, self.now));
+            decided.eq(recorded.into_iter().zip(&commit.events).map(|(body, event)| relative(body, event.at)))
         });
         if is_same {
             Ok(Decided { endpoints: self.endpoints().await?, repeated: true })
@@ -248,7 +252,6 @@ impl Webhooks<'_> {
         commit_id: &CommitId,
         message_type: MessageType,
     ) -> Result<WebhookOutcome, HomeError> {
-        self.check_enabled(webhook_id).await?;
         let message_id = MessageId::derived_from(&["test", self.project_id.as_str(), commit_id.as_str()]);
         let message = Message::example(self.project_id, message_id, message_type, self.now);
         let mut delivery = self.delivery(webhook_id, &message.id).await?;
@@ -256,6 +259,7 @@ impl Webhooks<'_> {
             let is_same = delivery.scheduled.as_ref().is_some_and(|it| it.message_type == message_type);
             return if is_same { outcome(&delivery, true) } else { Err(HomeError::KeyReused) };
         }
+        self.check_enabled(webhook_id).await?;
         let commit = schedule(&message, webhook_id, Round::new(ScheduleCause::Test, self.now), self.now);
         self.record(&mut delivery, commit).await?;
         outcome(&delivery, false)
@@ -267,8 +271,12 @@ impl Webhooks<'_> {
         message_id: &MessageId,
         commit_id: &CommitId,
     ) -> Result<WebhookOutcome, HomeError> {
-        self.check_enabled(webhook_id).await?;
         let mut delivery = self.delivery(webhook_id, message_id).await?;
+        let id = schedule_again_id(commit_id.as_str());
+        if self.log.find(&delivery.stream(), &id).await.map_err(HomeError::because_of)?.is_some() {
+            return outcome(&delivery, true);
+        }
+        self.check_enabled(webhook_id).await?;
         if delivery.version == 0 {
             return Err(HomeError::NotFound);
         }
@@ -276,11 +284,8 @@ impl Webhooks<'_> {
         let Some(commit) = schedule_again(&delivery, round, self.now, commit_id.as_str()) else {
             return outcome(&delivery, false);
         };
-        let known = self.log.find(&delivery.stream(), &commit.id).await.map_err(HomeError::because_of)?;
-        if known.is_none() {
-            self.record(&mut delivery, commit).await?;
-        }
-        outcome(&delivery, known.is_some())
+        self.record(&mut delivery, commit).await?;
+        outcome(&delivery, false)
     }
 
     /// Refuses an endpoint that does not exist or is disabled.
@@ -311,10 +316,19 @@ impl Webhooks<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<DeliveryStatus>, HomeError> {
-        let page = self.ports.deliveries.list_deliveries(self.project_id, filter, after, limit).await;
-        let page = page.map_err(failed)?;
-        let data = page.deliveries.iter().filter_map(Delivery::status).collect();
-        Ok(Page { data, next: page.next })
+        let mut data: Vec<DeliveryStatus> = Vec::new();
+        let mut next = after.map(str::to_owned);
+        // The store examines a part of the list at a time.
+        for _ in 0..MAX_PARTS {
+            let (store, after, rest) = (&self.ports.deliveries, next.as_deref(), limit - data.len());
+            let page = store.list_deliveries(self.project_id, filter, after, rest).await.map_err(failed)?;
+            data.extend(page.deliveries.iter().filter_map(Delivery::status));
+            next = page.next;
+            if next.is_none() || data.len() >= limit {
+                break;
+            }
+        }
+        Ok(Page { data, next })
     }
 
     fn valid_url(&self, url: &str) -> Result<String, HomeError> {
@@ -343,11 +357,14 @@ fn outcome(delivery: &Delivery, repeated: bool) -> Result<WebhookOutcome, HomeEr
     Ok(WebhookOutcome { result: WebhookResult::Delivery(shown(delivery)?), repeated })
 }
 
-/// What is the same in a repetition of a request.
-fn without_times(body: EventBody) -> EventBody {
+/// What is the same in a repetition of a request: the decision, with times relative to `at`, when it was made.
+fn relative(body: EventBody, at: Timestamp) -> EventBody {
     match body {
         EventBody::WebhookUpdated(updated) => {
-            WebhookUpdated { previous_secret_until: None, ..updated }.into()
+            let since =
+                |until: Timestamp| Timestamp::from_unix_millis(until.unix_millis() - at.unix_millis());
+            let previous_secret_until = updated.previous_secret_until.map(since);
+            WebhookUpdated { previous_secret_until, ..updated }.into()
         }
         other => other,
     }
@@ -357,7 +374,9 @@ fn without_times(body: EventBody) -> EventBody {
 fn refused(refusal: EndpointRefusal) -> HomeError {
     match refusal {
         EndpointRefusal::NotFound(_) => HomeError::NotFound,
-        EndpointRefusal::TooMany => HomeError::Conflict { text: format!("{refusal}.") },
+        EndpointRefusal::TooMany => HomeError::Conflict {
+            text: format!("A project may have {MAX_ENDPOINTS} webhooks; remove one first."),
+        },
     }
 }
 

@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::HeaderMap;
+use streamio_events::id::ProjectId;
 use streamio_events::webhook::endpoint_url::EndpointUrl;
 use streamio_events::webhook::exchange::Exchange;
 
 /// A POST request to an endpoint.
 #[derive(Debug, Clone)]
 pub struct WebhookRequest {
+    /// The project of the endpoint, so that the requests of one project cannot take what those of others need.
+    pub project_id: ProjectId,
     /// The endpoint. The sender checks it against its rules.
     pub url: EndpointUrl,
     /// The headers. Those that frame the message or belong to the connection, such as `Content-Length`, are the sender's own.

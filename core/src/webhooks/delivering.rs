@@ -145,7 +145,10 @@ async fn send(
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(header::USER_AGENT, HeaderValue::from_static(USER_AGENT));
     let exchange = match EndpointUrl::parse(&endpoint.url, ports.urls) {
-        Ok(url) => ports.sender.send(WebhookRequest { url, headers, body: body.into() }).await,
+        Ok(url) => {
+            let project_id = delivery.project_id.clone();
+            ports.sender.send(WebhookRequest { project_id, url, headers, body: body.into() }).await
+        }
         Err(refused) => not_sent(&refused),
     };
     let commit = attempted(delivery, exchange, ports.clock.now());
@@ -180,13 +183,14 @@ async fn judge(
             .map(|since| (DisabledReason::Failing, Some(since)))
     };
     let Some((reason, failing_since)) = reason else { return Ok(()) };
-    tracing::warn!(%project_id, webhook.id = %webhook_id, reason = reason.as_str(), "a webhook endpoint is disabled");
-    disable(ports, delivery, reason, failing_since).await
+    disable(ports, endpoint, delivery, reason, failing_since).await
 }
 
-/// Disables the endpoint, unless it was disabled or removed meanwhile.
+/// Disables `endpoint`, as it was when the attempt was made, unless it was disabled or removed meanwhile, or was enabled again or got
+/// another URL: then the attempt says nothing about it any more.
 async fn disable(
     ports: Ports<'_>,
+    endpoint: &Endpoint,
     delivery: &Delivery,
     reason: DisabledReason,
     failing_since: Option<Timestamp>,
@@ -197,6 +201,11 @@ async fn disable(
     let mut conflicts = 0;
     loop {
         let endpoints = ports.endpoints.current(ports.log, project_id).await?;
+        let is_same =
+            |current: &Endpoint| (&current.url, current.enabled_at) == (&endpoint.url, endpoint.enabled_at);
+        if !endpoints.endpoints.get(webhook_id).is_some_and(is_same) {
+            return Ok(());
+        }
         let events = endpoints.disable(webhook_id, reason, failing_since, message_id);
         if events.is_empty() {
             return Ok(());
@@ -206,7 +215,10 @@ async fn disable(
             CommitId::derived_from(&["webhook.disabled", webhook_id.as_str(), message_id.as_str(), &version]);
         let commit = NewCommit::new(id, ports.clock.now(), events);
         match ports.log.append(&stream, Expected::Exactly(endpoints.version), commit).await {
-            Ok(_) => return Ok(()),
+            Ok(_) => {
+                tracing::warn!(%project_id, webhook.id = %webhook_id, reason = reason.as_str(), "a webhook endpoint is disabled");
+                return Ok(());
+            }
             Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
             Err(error) => return Err(error.into()),
         }

@@ -5,7 +5,8 @@
 //!   is never used. If a name has addresses of both kinds, only the allowed ones are tried.
 //! - Redirects are not followed, and no proxy of the environment is used. There are no cookies, and bodies are not decompressed.
 //! - One time limit includes everything from the name resolution to the last byte of the body that is read; the sizes of the answer's head
-//!   and body are limited.
+//!   and body are limited. The wait for a permit to look up a name is not included: names that do not resolve make no exchange with another
+//!   endpoint fail.
 //! - Each exchange has a connection of its own, with HTTP/1.1. Tenants that share a host therefore never share a connection: no answer of
 //!   one can be taken for that of another, and the address is checked for each request. TLS sessions are resumed by host name, which
 //!   spares most of the handshake's work.
@@ -24,11 +25,14 @@ use crate::ports::webhook_sender::{WebhookRequest, WebhookSender};
 
 mod answer;
 mod connect;
+mod head_limit;
+mod lookups;
 mod request;
 mod resolver;
 mod retry_after;
 mod tls;
 
+pub use lookups::LookupPermit;
 pub use resolver::{Resolver, SystemResolver};
 
 /// The operator's settings of a [`HttpSender`].
@@ -78,6 +82,7 @@ pub struct HttpSender {
     rules: Rules,
     limits: Limits,
     resolver: Arc<dyn Resolver>,
+    lookups: lookups::Lookups,
     tls: TlsConnector,
 }
 
@@ -112,16 +117,28 @@ impl HttpSender {
     /// No certificate could be trusted, or the extra root certificates are invalid.
     pub fn new(rules: SenderRules, resolver: Arc<dyn Resolver>) -> Result<Self, SenderError> {
         let SenderRules { urls, extra_roots, limits } = rules;
-        Ok(Self { rules: urls, limits, resolver, tls: tls::connector(&extra_roots)? })
+        let lookups = lookups::Lookups::default();
+        Ok(Self { rules: urls, limits, resolver, lookups, tls: tls::connector(&extra_roots)? })
     }
 
-    async fn exchange(&self, request: WebhookRequest, progress: &mut Progress) -> Result<(), ExchangeError> {
-        let WebhookRequest { url, headers, body } = request;
+    /// Waits for the permit to look up the name of the URL's host; `None` if its addresses are known without a look-up.
+    async fn lookup_permit(&self, request: &WebhookRequest) -> Option<LookupPermit> {
+        connect::needs_lookup(&request.url, &self.rules).then_some(())?;
+        Some(self.lookups.permit(&request.project_id).await)
+    }
+
+    async fn exchange(
+        &self,
+        request: WebhookRequest,
+        permit: Option<LookupPermit>,
+        progress: &mut Progress,
+    ) -> Result<(), ExchangeError> {
+        let WebhookRequest { url, headers, body, .. } = request;
         url.check(&self.rules).map_err(|refused| {
             ExchangeError::new(ErrorClass::UrlRefused, format!("{refused}; then update the endpoint"))
         })?;
         let request = request::http(&url, headers, body)?;
-        let addresses = connect::addresses(&url, &self.rules, self.resolver.as_ref()).await?;
+        let addresses = connect::addresses(&url, &self.rules, self.resolver.as_ref(), permit).await?;
         progress.phase = Phase::Connection;
         let stream = connect::tcp(&addresses, url.port(), self.limits.connect).await?;
         if !url.is_https() {
@@ -166,9 +183,11 @@ impl HttpSender {
 #[async_trait]
 impl WebhookSender for HttpSender {
     async fn send(&self, request: WebhookRequest) -> Exchange {
+        // How long the platform's other look-ups take is not a matter of this endpoint.
+        let permit = self.lookup_permit(&request).await;
         let start = Instant::now();
         let mut progress = Progress::default();
-        let outcome = timeout(self.limits.exchange, self.exchange(request, &mut progress)).await;
+        let outcome = timeout(self.limits.exchange, self.exchange(request, permit, &mut progress)).await;
         let result = match (progress.head, outcome) {
             // The status decides, even if the body ended early or too late.
             (Some(Head { status, retry_after_seconds }), _) => {

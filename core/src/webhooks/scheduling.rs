@@ -1,5 +1,7 @@
 //! Records which messages are to be sent, when the log has changed.
 
+use std::sync::Arc;
+
 use futures::future::try_join_all;
 use streamio_events::commit::Commit;
 use streamio_events::event::UnreadableEvent;
@@ -15,6 +17,9 @@ use streamio_events::webhook::{Endpoints, Message, ScheduleCause};
 use crate::fold_cache::{EndpointCache, FoldError};
 use crate::ports::project_feed::{FeedPlaces, PlaceError};
 use crate::webhooks::messages::{News, leads_to_messages};
+
+/// How many changes of endpoints are read at a time when an earlier state is needed.
+const PAGE: usize = 16;
 
 /// The ports of scheduling.
 #[derive(Clone, Copy)]
@@ -81,7 +86,7 @@ pub async fn schedule_messages(
     let mut scheduled = Vec::new();
     for found in news(ports, stream, &commits).await? {
         let place = ports.places.place(&found.commit).await?;
-        let endpoints = endpoints_at(ports, stream.project_id(), place).await?;
+        let endpoints = endpoints_at(ports, &current, place).await?;
         for message in found.messages(&endpoints, place)? {
             // Nothing is sent to one that was removed since.
             let receivers = endpoints.receivers(message.message_type);
@@ -114,26 +119,51 @@ async fn schedule_one(
     }
 }
 
-/// The project's endpoints as they were after the commit at this place of the project's feed.
+/// The project's endpoints as they were after the commit at this place of the project's feed. `current` is what they are now.
+///
+/// Usually that is the same. Otherwise the cached earlier state is continued, so that a project that changes its endpoints all the time
+/// does not have its whole stream read for each message.
 pub(super) async fn endpoints_at(
     ports: Ports<'_>,
-    project_id: &ProjectId,
+    current: &Arc<Endpoints>,
     place: u64,
-) -> Result<Endpoints, SchedulingError> {
+) -> Result<Arc<Endpoints>, SchedulingError> {
+    let project_id = &current.project_id;
+    if is_of(ports, current, place).await? {
+        return Ok(Arc::clone(current));
+    }
+    let mut endpoints = match ports.endpoints.earlier(project_id) {
+        Some(earlier) if is_of(ports, &earlier, place).await? => earlier,
+        _ => Arc::new(Endpoints::new(project_id.clone())),
+    };
     let stream = StreamId::Webhooks(project_id.clone());
-    let mut commits = ports.log.read_to_end(&stream, 1).await.map_err(FoldError::from)?;
-    // Usually the last one is earlier, too.
-    while let Some(last) = commits.last() {
-        if ports.places.place(last).await? <= place {
+    'pages: loop {
+        let page = ports.log.read(&stream, endpoints.version + 1, PAGE).await.map_err(FoldError::from)?;
+        for commit in &page.commits {
+            if ports.places.place(commit).await? > place {
+                break 'pages;
+            }
+            Arc::make_mut(&mut endpoints).apply_commit(commit).map_err(FoldError::from)?;
+        }
+        if page.next.is_none() {
             break;
         }
-        commits.pop();
     }
-    let mut endpoints = Endpoints::new(project_id.clone());
-    for commit in &commits {
-        endpoints.apply_commit(commit).map_err(FoldError::from)?;
-    }
+    ports.endpoints.keep_earlier(project_id, &endpoints);
     Ok(endpoints)
+}
+
+/// Whether all that `endpoints` was folded from is at this place of the project's feed or before.
+async fn is_of(ports: Ports<'_>, endpoints: &Endpoints, place: u64) -> Result<bool, SchedulingError> {
+    if endpoints.version == 0 {
+        return Ok(true);
+    }
+    let stream = StreamId::Webhooks(endpoints.project_id.clone());
+    let last = ports.log.read(&stream, endpoints.version, 1).await.map_err(FoldError::from)?;
+    match last.commits.first() {
+        Some(commit) => Ok(ports.places.place(commit).await? <= place),
+        None => Ok(false),
+    }
 }
 
 /// The commits of the stream that are among `commits`, each with the video before it.

@@ -6,8 +6,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::fixtures::{
-    AMPLE, V4, class, error, exchange_with, listen_on_one, local_sender, other, read_request, request,
-    until_closed,
+    AMPLE, V4, answer, class, error, exchange_with, listen_on_one, local_sender, other, read_request,
+    request, until_closed,
 };
 
 /// The class of the failure of a request that an endpoint answers with `bytes`, before it closes the connection.
@@ -95,4 +95,30 @@ async fn a_port_at_which_nothing_listens_is_reported_as_such() {
         error.message,
         "the host refused the connection; check that a server listens on the URL's port"
     );
+}
+
+/// The HTTP library limits each head, and not how many interim answers come before the last one.
+#[tokio::test]
+async fn interim_answers_without_end_are_cut() {
+    let (exchange, ()) = exchange_with(AMPLE, async |mut stream: TcpStream| {
+        read_request(&mut stream).await;
+        let many = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(1000);
+        while stream.write_all(&many).await.is_ok() {}
+    })
+    .await;
+    let error = error(exchange);
+    assert_eq!(error.class, ErrorClass::AnswerTooLarge);
+    assert!(error.message.contains("interim answers"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn some_interim_answers_are_allowed() {
+    let (exchange, ()) = exchange_with(AMPLE, async |mut stream: TcpStream| {
+        read_request(&mut stream).await;
+        let some = b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100);
+        stream.write_all(&some).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+    })
+    .await;
+    assert_eq!(answer(exchange).status, 200);
 }

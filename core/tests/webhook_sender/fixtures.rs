@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use serde_json::json;
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender as _};
-use streamio_core::webhooks::http_sender::{HttpSender, Limits, Resolver, SenderRules};
+use streamio_core::webhooks::http_sender::{HttpSender, Limits, LookupPermit, Resolver, SenderRules};
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::exchange::{Answer, ErrorClass, Exchange, ExchangeError, ExchangeResult};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
@@ -46,7 +46,7 @@ impl Answers {
 
 #[async_trait]
 impl Resolver for Answers {
-    async fn resolve(&self, name: &str) -> io::Result<Vec<IpAddr>> {
+    async fn resolve(&self, name: &str, _permit: LookupPermit) -> io::Result<Vec<IpAddr>> {
         self.names.lock().unwrap().push(name.to_owned());
         let mut next = self.next.lock().unwrap();
         let answer = if next.len() > 1 { next.pop_front() } else { next.front().cloned() };
@@ -60,13 +60,19 @@ pub(crate) fn local_sender(limits: Limits) -> HttpSender {
     HttpSender::new(SenderRules { urls, limits, ..SenderRules::default() }, Answers::new(&[])).unwrap()
 }
 
-/// A request to `url`, whatever the rules are.
+/// A request of a project to `url`, whatever the rules are.
 pub(crate) fn request(url: &str) -> WebhookRequest {
+    request_of("acme", url)
+}
+
+/// A request of `project` to `url`, whatever the rules are.
+pub(crate) fn request_of(project: &str, url: &str) -> WebhookRequest {
     let url: EndpointUrl = serde_json::from_value(json!(url)).unwrap();
     let mut headers = HeaderMap::new();
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("webhook-id", HeaderValue::from_static("msg_1"));
-    WebhookRequest { url, headers, body: Bytes::from_static(BODY) }
+    let project_id = project.parse().unwrap();
+    WebhookRequest { project_id, url, headers, body: Bytes::from_static(BODY) }
 }
 
 /// Listens at a free port of 127.0.0.1.

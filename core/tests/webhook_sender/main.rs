@@ -6,6 +6,7 @@ mod certificates;
 mod failures;
 mod fixtures;
 mod hostile;
+mod lookups;
 mod names;
 mod slow;
 mod tls;

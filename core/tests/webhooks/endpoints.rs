@@ -42,6 +42,69 @@ async fn a_repeated_request_has_the_same_result_and_another_one_with_its_id_is_r
     let WebhookResult::Created(again) = harness.call(rotate(3600)).await.unwrap() else { panic!() };
     let WebhookResult::Created(rotated) = rotated else { panic!() };
     assert_eq!(again.secret, rotated.secret);
+    let other = harness.call(rotate(3601)).await;
+    assert!(matches!(other, Err(HomeError::KeyReused)), "another overlap: {other:?}");
+}
+
+#[tokio::test]
+async fn a_repeated_test_or_resend_has_the_recorded_result_whatever_became_of_the_endpoint() {
+    let mut harness = Harness::new().await;
+    let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
+    let commit_id = harness.request();
+    let test = || WebhookCall::Test {
+        webhook_id: webhook_id.clone(),
+        commit_id: commit_id.clone(),
+        message_type: MessageType::VideoReady,
+    };
+    let WebhookResult::Delivery(tested) = harness.call(test()).await.unwrap() else { panic!() };
+    harness.settle().await;
+    let commit_id = harness.request();
+    let resend = || WebhookCall::Resend {
+        webhook_id: webhook_id.clone(),
+        message_id: tested.message_id.clone(),
+        commit_id: commit_id.clone(),
+    };
+    assert!(!harness.outcome(resend()).await.unwrap().repeated);
+    assert!(harness.outcome(resend()).await.unwrap().repeated, "while the message is due");
+    harness.settle().await;
+    let changes = EndpointChanges { enabled: Some(false), ..EndpointChanges::default() };
+    let disable =
+        WebhookCall::Update { webhook_id: webhook_id.clone(), commit_id: harness.request(), changes };
+    let remove = WebhookCall::Remove { webhook_id: webhook_id.clone(), commit_id: harness.request() };
+    for change in [disable, remove] {
+        harness.call(change).await.unwrap();
+        for call in [test(), resend()] {
+            let outcome = harness.outcome(call).await.unwrap();
+            let WebhookResult::Delivery(delivery) = outcome.result else { panic!() };
+            assert_eq!((delivery.message_id, outcome.repeated), (tested.message_id.clone(), true));
+        }
+    }
+    harness.settle().await;
+    assert_eq!(harness.received().len(), 2);
+}
+
+#[tokio::test]
+async fn a_repeated_update_that_changed_nothing_does_not_undo_a_later_one() {
+    let mut harness = Harness::new().await;
+    let created = harness.endpoint(URL, &["*"]).await.endpoint;
+    let update = |commit_id, url: &str| WebhookCall::Update {
+        webhook_id: created.webhook_id.clone(),
+        commit_id,
+        changes: EndpointChanges { url: Some(url.to_owned()), ..EndpointChanges::default() },
+    };
+    let (first, second) = (harness.request(), harness.request());
+    harness.wait(std::time::Duration::from_mins(1));
+    let WebhookResult::Endpoint(unchanged) = harness.call(update(first.clone(), URL)).await.unwrap() else {
+        panic!()
+    };
+    assert_eq!(unchanged.updated_at, created.updated_at, "nothing was changed");
+    harness.call(update(second, "https://other.example.com/")).await.unwrap();
+    let repeated = harness.outcome(update(first.clone(), URL)).await.unwrap();
+    assert!(repeated.repeated);
+    let WebhookResult::Endpoint(endpoint) = repeated.result else { panic!() };
+    assert_eq!(endpoint.url, "https://other.example.com/");
+    let other = harness.call(update(first, "https://third.example.com/")).await;
+    assert!(matches!(other, Err(HomeError::KeyReused)), "{other:?}");
 }
 
 #[tokio::test]

@@ -22,7 +22,9 @@ use streamio_core::webhooks::scheduling::{self, schedule_messages};
 use streamio_core::webhooks::view;
 use streamio_events::api_key::KeyHash;
 use streamio_events::commit::Commit;
-use streamio_events::home::{EndpointWithSecret, Home as _, HomeError, WebhookCall, WebhookResult};
+use streamio_events::home::{
+    EndpointWithSecret, Home as _, HomeError, WebhookCall, WebhookOutcome, WebhookResult,
+};
 use streamio_events::id::{CommitId, ProjectId, WebhookId};
 use streamio_events::log::EventLog;
 use streamio_events::stream::StreamId;
@@ -67,12 +69,16 @@ pub(crate) enum Reply {
     Error(ErrorClass),
 }
 
+/// What is done while an attempt is in progress.
+type Hook = Box<dyn FnOnce() + Send>;
+
 /// The receivers of all URLs.
 #[derive(Clone)]
 pub(crate) struct Receivers {
     clock: Arc<AtomicI64>,
     received: Arc<Mutex<Vec<Received>>>,
     replies: Arc<Mutex<BTreeMap<String, Reply>>>,
+    in_next_attempt: Arc<Mutex<Option<Hook>>>,
 }
 
 #[async_trait]
@@ -82,6 +88,9 @@ impl WebhookSender for Receivers {
         let body = String::from_utf8(request.body.to_vec()).unwrap();
         let at = Timestamp::from_unix_millis(self.clock.load(Ordering::SeqCst));
         let reply = self.replies.lock().unwrap().get(&url).copied().unwrap_or(Reply::Status(200));
+        if let Some(hook) = self.in_next_attempt.lock().unwrap().take() {
+            hook();
+        }
         self.received.lock().unwrap().push(Received { at, url, headers: request.headers, body });
         let result = match reply {
             Reply::Status(status) => ExchangeResult::Answer(Answer::new(status, None, b"answer")),
@@ -135,8 +144,12 @@ impl Harness {
     pub(crate) async fn new() -> Self {
         let region = TestRegion::with_project().await;
         let clock = Arc::new(AtomicI64::new(start_time().unix_millis()));
-        let receivers =
-            Receivers { clock: Arc::clone(&clock), received: Arc::default(), replies: Arc::default() };
+        let receivers = Receivers {
+            clock: Arc::clone(&clock),
+            received: Arc::default(),
+            replies: Arc::default(),
+            in_next_attempt: Arc::default(),
+        };
         let deliveries = MemoryDeliveries::default();
         let endpoints: Arc<EndpointCache> = Arc::default();
         let home = HomeRegion::new(HomePorts {
@@ -182,6 +195,16 @@ impl Harness {
         self.receivers.replies.lock().unwrap().insert(url.to_owned(), reply);
     }
 
+    /// Has `hook` called while the next attempt is in progress.
+    pub(crate) fn in_next_attempt(&self, hook: impl FnOnce() + Send + 'static) {
+        *self.receivers.in_next_attempt.lock().unwrap() = Some(Box::new(hook));
+    }
+
+    /// The places of commits.
+    pub(crate) fn places(&self) -> &dyn FeedPlaces {
+        &self.places
+    }
+
     /// What the receivers got so far.
     pub(crate) fn received(&self) -> Vec<Received> {
         self.receivers.received.lock().unwrap().clone()
@@ -189,8 +212,12 @@ impl Harness {
 
     /// Makes a call of the project.
     pub(crate) async fn call(&self, call: WebhookCall) -> Result<WebhookResult, HomeError> {
-        let outcome = self.home.webhooks(&acme(), &call).await?;
-        Ok(outcome.result)
+        Ok(self.outcome(call).await?.result)
+    }
+
+    /// Makes a call of the project. Returns also whether it was a repeated one.
+    pub(crate) async fn outcome(&self, call: WebhookCall) -> Result<WebhookOutcome, HomeError> {
+        self.home.webhooks(&acme(), &call).await
     }
 
     pub(crate) fn request(&mut self) -> CommitId {

@@ -1,11 +1,13 @@
 //! Webhooks on a region in memory, with a clock that the tests set: the real scheduling, delivering and views.
 
+mod changes_in_flight;
 mod deliveries;
 mod endpoints;
 mod harness;
 mod replay_faults;
 mod replay_requests;
 mod replays;
+mod rotations;
 mod signatures;
 
 use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;

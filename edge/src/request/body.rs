@@ -145,9 +145,18 @@ impl Fields {
 
     /// Takes an array of strings.
     pub(crate) fn list_of_texts(&mut self, name: &'static str) -> Option<Vec<String>> {
-        self.typed(name, "an array of strings", |value| {
-            value.as_array()?.iter().map(|item| item.as_str().map(str::to_owned)).collect()
-        })
+        let items = self.typed(name, "an array of strings", |value| value.as_array().cloned())?;
+        let mut texts = Vec::with_capacity(items.len());
+        for item in items {
+            match item {
+                Value::String(text) => texts.push(text),
+                other => {
+                    self.refuse(name, format!("must have only strings, not {}", describe(&other)));
+                    return None;
+                }
+            }
+        }
+        Some(texts)
     }
 
     /// Takes an object whose values are strings.

@@ -19,6 +19,8 @@ use crate::timestamp::Timestamp;
 
 /// The most endpoints of a project.
 pub const MAX_ENDPOINTS: usize = 20;
+/// The most secrets of an endpoint with which a message is signed: the current one and those before whose overlap has not ended.
+pub const MAX_SECRETS: usize = 5;
 /// The longest description, in bytes of UTF-8.
 pub const MAX_DESCRIPTION_BYTES: usize = 500;
 /// The highest limit of attempts in a second that an endpoint can have of its own.
@@ -50,11 +52,11 @@ pub struct Endpoint {
     pub rate_limit: Option<u32>,
     /// Why no messages are sent to it; `None` if they are.
     pub disabled: Option<Disabled>,
-    /// When messages were last allowed to be sent to it. What failed before does not count.
+    /// When messages were last allowed to be sent to its URL. What failed before does not count.
     pub enabled_at: Timestamp,
     /// The version of the secret with which messages are signed.
     pub secret_version: u32,
-    /// The versions before with which they are signed, too, each until its time.
+    /// The versions before with which they are signed, too, each until its time, the oldest one first.
     pub previous_secrets: Vec<(u32, Timestamp)>,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -183,10 +185,14 @@ impl Endpoint {
     }
 
     fn update(&mut self, updated: WebhookUpdated, at: Timestamp) {
+        if updated == WebhookUpdated::of(&self.webhook_id) {
+            return;
+        }
         let WebhookUpdated { url, types, description, rate_limit, enabled, secret_version, .. } = updated;
         self.updated_at = at;
         if let Some(url) = url {
             self.url = url;
+            self.enabled_at = at;
         }
         if let Some(types) = types {
             self.types = types;
@@ -216,6 +222,8 @@ impl Endpoint {
                 *ends_at = until.min(*ends_at);
             }
             self.previous_secrets.retain(|(_, ends_at)| *ends_at > at);
+            let too_many = (self.previous_secrets.len() + 1).saturating_sub(MAX_SECRETS);
+            self.previous_secrets.drain(..too_many);
             self.secret_version = version;
         }
     }

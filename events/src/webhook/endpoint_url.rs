@@ -166,7 +166,7 @@ impl EndpointUrl {
     }
 
     /// Parses `text` and checks only its form.
-    fn of_any_rules(text: &str) -> Result<Self, InvalidEndpointUrl> {
+    pub(super) fn of_any_rules(text: &str) -> Result<Self, InvalidEndpointUrl> {
         if text.len() > MAX_LENGTH {
             return Err(InvalidEndpointUrl::TooLong);
         }

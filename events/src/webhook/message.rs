@@ -4,8 +4,9 @@ mod example;
 #[cfg(test)]
 mod tests;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
+use super::endpoint_url::EndpointUrl;
 use super::{DisabledReason, MessageType};
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent};
 use crate::id::{MessageId, ProjectId, VideoId, WebhookId};
@@ -71,13 +72,20 @@ struct Rejection {
     error: VideoError,
 }
 
+/// Writes the scheme, the host and the port of a URL; nothing of a text that is no URL.
+fn origin<S: Serializer>(url: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    let url = EndpointUrl::of_any_rules(url).ok();
+    serializer.serialize_str(url.as_ref().map_or("", EndpointUrl::origin))
+}
+
 /// An endpoint to which messages are no longer sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DisabledEndpoint<'a> {
     /// The endpoint.
     pub webhook_id: &'a WebhookId,
-    /// Where messages were sent.
+    /// Where messages were sent. The message has the origin alone: path and query may contain a token, which is for this endpoint only.
+    #[serde(rename = "origin", serialize_with = "origin")]
     pub url: &'a str,
     /// Why they are not sent any more.
     pub reason: DisabledReason,

@@ -78,12 +78,12 @@ impl fmt::Display for MessageType {
 
 /// Text that is not the type of a message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no type of message; there are: {types}", types = known_types())]
+#[error("`{0}` is not a type of message; there are: {types}", types = known_types())]
 pub struct UnknownMessageType(String);
 
 /// Text that is neither the type of a message nor a pattern of types.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no type of message; there are: {ALL}, {VIDEOS}, {types}", types = known_types())]
+#[error("`{0}` is not a type of message; there are: {ALL}, {VIDEOS}, {types}", types = known_types())]
 pub struct UnknownTypePattern(String);
 
 fn known_types() -> String {

@@ -37,7 +37,7 @@ pub const SECRET_OVERLAP: Duration = Duration::from_hours(24);
 /// derived from the delivery, so that a repeated decision is the same.
 ///
 /// An endpoint that is busy states in `Retry-After` when it wants the next attempt. It can postpone it, by up to
-/// [`LONGEST_RETRY_AFTER`], and not hasten it.
+/// [`LONGEST_RETRY_AFTER`], and cannot make it earlier.
 pub(super) fn pause(
     webhook_id: &WebhookId,
     message_id: &MessageId,

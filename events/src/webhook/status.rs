@@ -51,6 +51,7 @@ impl EndpointStatus {
     /// The view of `endpoint` at `now`.
     pub fn of(project_id: &ProjectId, endpoint: &Endpoint, health: EndpointHealth, now: Timestamp) -> Self {
         let Endpoint { webhook_id, url, types, description, .. } = endpoint.clone();
+        let health = health.since(endpoint.enabled_at);
         Self {
             webhook_id,
             project_id: project_id.clone(),
@@ -106,6 +107,20 @@ pub struct EndpointHealth {
 }
 
 impl EndpointHealth {
+    /// The health without the failures before `enabled_at`, which do not count any more.
+    #[must_use]
+    pub fn since(self, enabled_at: Timestamp) -> Self {
+        if self.failed_at.is_none_or(|failed| failed < enabled_at) {
+            return Self { succeeded_at: self.succeeded_at, ..Self::default() };
+        }
+        let later = |at: Option<Timestamp>| at.map(|at| at.max(enabled_at));
+        Self {
+            failing_since: later(self.failing_since),
+            same_error_since: later(self.same_error_since),
+            ..self
+        }
+    }
+
     /// Adds an attempt that ended at `at`, with `error` if it failed. Attempts may be added repeatedly, and in another order than they
     /// ended; then a period of failures may appear shorter than it was.
     pub fn add(&mut self, at: Timestamp, error: Option<&DeliveryError>) {

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, named_params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, named_params};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError};
 use streamio_core::ports::view_store::ViewStoreError;
 use streamio_events::home::DeliveryFilter;
-use streamio_events::id::{MessageId, ProjectId, WebhookId};
+use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::Delivery;
 use streamio_events::webhook::delivery::DeliveryError;
 use streamio_events::webhook::replay::Replays;
 use streamio_events::webhook::status::EndpointHealth;
 
-use super::{SqliteViewStore, due, integer, replays};
+use super::{SqliteViewStore, delivery_list, due, integer, replays};
 
 /// The tables of deliveries.
 pub(super) const SCHEMA: &str = "
@@ -34,6 +33,8 @@ pub(super) const SCHEMA: &str = "
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX deliveries_by_time ON deliveries (project_id, scheduled_at DESC, webhook_id DESC, message_id DESC);
     CREATE INDEX deliveries_of_video ON deliveries (project_id, video_id, scheduled_at DESC, webhook_id DESC, message_id DESC);
+    CREATE INDEX deliveries_by_state ON deliveries (project_id, state, scheduled_at DESC, webhook_id DESC, message_id DESC);
+    CREATE INDEX deliveries_of_endpoint ON deliveries (project_id, webhook_id, scheduled_at DESC, message_id DESC);
     CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at) WHERE due_at IS NOT NULL;
     CREATE TABLE idle_endpoints (
         webhook_id TEXT NOT NULL,
@@ -79,88 +80,13 @@ impl SqliteViewStore {
     }
 }
 
-/// A position in a project's list, `{project}.{scheduled_at}.{webhook_id}.{message_id}`.
-struct Cursor {
-    scheduled_at: i64,
-    webhook_id: String,
-    message_id: String,
-}
-
-impl Cursor {
-    const NEWEST: Self =
-        Self { scheduled_at: i64::MAX, webhook_id: String::new(), message_id: String::new() };
-
-    fn of(delivery: &Delivery) -> Self {
-        Self {
-            scheduled_at: scheduled_at(delivery),
-            webhook_id: delivery.webhook_id.to_string(),
-            message_id: delivery.message_id.to_string(),
-        }
-    }
-
-    fn parse(project_id: &ProjectId, text: &str) -> Result<Self, DeliveryStoreError> {
-        let parse = || {
-            let mut parts = text.strip_prefix(project_id.as_str())?.strip_prefix('.')?.split('.');
-            let scheduled_at = parts.next()?.parse().ok()?;
-            let webhook_id: WebhookId = parts.next()?.parse().ok()?;
-            let message_id: MessageId = parts.next()?.parse().ok()?;
-            let (webhook_id, message_id) = (webhook_id.to_string(), message_id.to_string());
-            Some(Self { scheduled_at, webhook_id, message_id })
-        };
-        // A number has several texts; a cursor has one.
-        parse().filter(|it| it.text(project_id) == text).ok_or(DeliveryStoreError::InvalidCursor)
-    }
-
-    fn text(&self, project_id: &ProjectId) -> String {
-        format!("{project_id}.{}.{}.{}", self.scheduled_at, self.webhook_id, self.message_id)
-    }
-}
-
-fn scheduled_at(delivery: &Delivery) -> i64 {
+/// When the message was first scheduled, in milliseconds since 1970.
+pub(super) fn scheduled_at(delivery: &Delivery) -> i64 {
     delivery.scheduled.as_ref().map_or(0, |scheduled| scheduled.at.unix_millis())
 }
 
-/// The query of at most `limit + 1` rows after `after`, and its parameters.
-fn list_query(
-    project_id: &ProjectId,
-    filter: &DeliveryFilter,
-    after: Cursor,
-    limit: usize,
-) -> (String, Vec<Value>) {
-    let mut parameters: Vec<Value> = vec![
-        project_id.to_string().into(),
-        after.scheduled_at.into(),
-        after.webhook_id.into(),
-        after.message_id.into(),
-    ];
-    let mut conditions =
-        vec!["project_id = ?1 AND (scheduled_at, webhook_id, message_id) < (?2, ?3, ?4)".to_owned()];
-    let text = |text: &str| text.to_owned();
-    let wanted: [(&str, Option<Value>); 6] = [
-        ("webhook_id =", filter.webhook_id.as_ref().map(|id| text(id.as_str()).into())),
-        ("video_id =", filter.video_id.as_ref().map(|id| text(id.as_str()).into())),
-        ("message_type =", filter.message_type.map(|it| text(it.as_str()).into())),
-        ("state =", filter.state.map(|state| text(state.as_str()).into())),
-        ("scheduled_at >=", filter.from.map(|at| at.unix_millis().into())),
-        ("scheduled_at <", filter.to.map(|at| at.unix_millis().into())),
-    ];
-    for (condition, value) in wanted {
-        if let Some(value) = value {
-            parameters.push(value);
-            conditions.push(format!("{condition} ?{}", parameters.len()));
-        }
-    }
-    parameters.push(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1).into());
-    let query = format!(
-        "SELECT row FROM deliveries WHERE {} ORDER BY scheduled_at DESC, webhook_id DESC, message_id DESC LIMIT ?{}",
-        conditions.join(" AND "),
-        parameters.len()
-    );
-    (query, parameters)
-}
-
 /// A stored delivery; `None` if it is unreadable.
-fn read(text: &str) -> Option<Delivery> {
+pub(super) fn read(text: &str) -> Option<Delivery> {
     serde_json::from_str(text).inspect_err(|error| {
         tracing::error!(error = %error, "the view of a webhook delivery is unreadable; it is left out until its next event");
     }).ok()
@@ -233,20 +159,7 @@ impl DeliveryStore for SqliteViewStore {
         after: Option<&str>,
         limit: usize,
     ) -> Result<DeliveryPage, DeliveryStoreError> {
-        let after = after.map(|text| Cursor::parse(project_id, text)).transpose()?.unwrap_or(Cursor::NEWEST);
-        let (query, parameters) = list_query(project_id, filter, after, limit);
-        let rows = self
-            .query(move |connection| {
-                let mut statement = connection.prepare_cached(&query)?;
-                let rows =
-                    statement.query_map(params_from_iter(parameters), |row| row.get::<_, String>(0))?;
-                rows.collect::<rusqlite::Result<Vec<_>>>()
-            })
-            .await?;
-        let more = rows.len() > limit;
-        let deliveries: Vec<Delivery> = rows.iter().take(limit).filter_map(|text| read(text)).collect();
-        let next = deliveries.last().filter(|_| more).map(|last| Cursor::of(last).text(project_id));
-        Ok(DeliveryPage { deliveries, next })
+        delivery_list::page(self, project_id, filter, after, limit).await
     }
 
     async fn put_receiving(

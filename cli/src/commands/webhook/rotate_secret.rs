@@ -35,7 +35,7 @@ pub(crate) struct RotateSecret {
 /// Runs `streamio webhook rotate-secret`.
 pub(super) async fn run(arguments: RotateSecret, output: Output) -> Result<(), Failure> {
     let client = client(&arguments.connection, output)?;
-    let overlap = arguments.overlap.map(|overlap| overlap.as_secs());
+    let overlap = arguments.overlap.map(whole_seconds);
     let webhook = client.rotate_webhook_secret(&arguments.id, overlap).await?;
     output.result(&webhook, || {
         let until = match webhook["previousSecretUntil"].as_str() {
@@ -44,4 +44,28 @@ pub(super) async fn run(arguments: RotateSecret, output: Output) -> Result<(), F
         };
         secret(&webhook, &format!("{} has a new secret", text(&webhook, "webhookId")), &until, output)
     })
+}
+
+/// The duration in seconds, rounded up: less than a second is not none, which would end the old secret at once.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs().saturating_add(u64::from(duration.subsec_nanos() > 0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_overlap_is_rounded_up_to_seconds() {
+        for (duration, expected) in [
+            (Duration::ZERO, 0),
+            (Duration::from_nanos(1), 1),
+            (Duration::from_millis(999), 1),
+            (Duration::from_secs(1), 1),
+            (Duration::from_millis(1001), 2),
+            (Duration::MAX, u64::MAX),
+        ] {
+            assert_eq!(whole_seconds(duration), expected, "{duration:?}");
+        }
+    }
 }

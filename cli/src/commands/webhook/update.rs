@@ -42,6 +42,13 @@ pub(crate) struct Switch {
 
 /// Runs `streamio webhook update`.
 pub(super) async fn run(arguments: Update, output: Output) -> Result<(), Failure> {
+    // The API key is sent to the address of the API, and the field of the endpoint is called `url`, too.
+    if arguments.endpoint_url.is_none() && !arguments.connection.is_configured() {
+        return Err(Failure::usage(
+            "--url is the address of the API, to which the API key is sent, and not the endpoint's",
+            "set the endpoint's address with --endpoint-url; if you mean another API, set STREAMIO_URL to its address",
+        ));
+    }
     let changes = WebhookFields {
         url: arguments.endpoint_url,
         types: Some(arguments.types).filter(|types| !types.is_empty()),

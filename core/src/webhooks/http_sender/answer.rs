@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::io;
 use std::pin::pin;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -14,6 +15,7 @@ use hyper_util::rt::TokioIo;
 use streamio_events::webhook::exchange::{ErrorClass, ExchangeError};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::head_limit::{HeadLimit, NoFinalAnswer};
 use super::{Head, Progress, retry_after, tls};
 
 /// The maximum size of an answer's head, in bytes.
@@ -32,12 +34,14 @@ pub(super) async fn read<S>(
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let (stream, has_head) = HeadLimit::new(stream);
     let mut builder = http1::Builder::new();
     builder.max_buf_size(MAX_HEAD).max_header_size(MAX_HEAD);
     let (mut sender, connection) =
         builder.handshake(TokioIo::new(stream)).await.map_err(|error| no_answer(&error))?;
     let answer = pin!(async {
         let answer = sender.send_request(request).await.map_err(|error| no_answer(&error))?;
+        has_head.store(true, Ordering::Relaxed);
         progress.head = Some(Head {
             status: answer.status().as_u16(),
             retry_after_seconds: retry_after::seconds(answer.headers(), SystemTime::now()),
@@ -65,7 +69,12 @@ fn no_answer(error: &hyper::Error) -> ExchangeError {
     if let Some(failure) = of_tls(error) {
         return failure;
     }
-    let (class, message) = if error.is_parse_too_large() {
+    let (class, message) = if has_no_final_answer(error) {
+        (
+            ErrorClass::AnswerTooLarge,
+            "the endpoint sent more than 64 KiB of interim answers (1xx); send the answer instead",
+        )
+    } else if error.is_parse_too_large() {
         (
             ErrorClass::AnswerTooLarge,
             "the head of the answer is larger than 32 KiB or has more than 100 headers; send less",
@@ -79,6 +88,14 @@ fn no_answer(error: &hyper::Error) -> ExchangeError {
         (ErrorClass::ConnectionReset, "the endpoint closed the connection before it answered; check its log")
     };
     ExchangeError::new(class, message)
+}
+
+fn has_no_final_answer(error: &hyper::Error) -> bool {
+    let error = error.source().and_then(|source| source.downcast_ref::<io::Error>());
+    match error.and_then(io::Error::get_ref) {
+        Some(inner) => inner.is::<NoFinalAnswer>(),
+        None => false,
+    }
 }
 
 /// With TLS 1.3 the server refuses a client only after the handshake.

@@ -9,30 +9,40 @@ use streamio_events::webhook::exchange::{ErrorClass, ExchangeError};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::lookups::LookupPermit;
 use super::resolver::Resolver;
 
 /// The maximum number of addresses that are tried, of IPv4 and of IPv6 each. A name may have hundreds, chosen by a tenant.
 const MAX_ADDRESSES: usize = 3;
 
-/// The addresses to which a request to `url` may connect: those of its host that the rules allow.
+/// Whether the name of the host must be looked up for a request to `url`.
+pub(super) fn needs_lookup(url: &EndpointUrl, rules: &Rules) -> bool {
+    matches!(url.host(), Host::Name(_)) && !(url.host().is_loopback() && rules.loopback)
+}
+
+/// The addresses to which a request to `url` may connect: those of its host that the rules allow. A name is looked up only with a permit.
 pub(super) async fn addresses(
     url: &EndpointUrl,
     rules: &Rules,
     resolver: &dyn Resolver,
+    permit: Option<LookupPermit>,
 ) -> Result<Vec<IpAddr>, ExchangeError> {
     let is_allowed = |address: &IpAddr| rules.refusal(*address).is_none();
     let allowed = match url.host() {
         host if host.is_loopback() && rules.loopback => loopback(host),
         Host::Address(address) => Some(*address).filter(is_allowed).into_iter().collect(),
         Host::Name(name) => {
-            let found = resolver.resolve(name).await.unwrap_or_else(|error| {
-                tracing::debug!(
-                    server.address = name,
-                    error = &error as &dyn std::error::Error,
-                    "name not resolved"
-                );
-                Vec::new()
-            });
+            let found = match permit {
+                Some(permit) => resolver.resolve(name, permit).await.unwrap_or_else(|error| {
+                    tracing::debug!(
+                        server.address = name,
+                        error = &error as &dyn std::error::Error,
+                        "name not resolved"
+                    );
+                    Vec::new()
+                }),
+                None => Vec::new(),
+            };
             if found.is_empty() {
                 return Err(ExchangeError::new(
                     ErrorClass::NameNotResolved,

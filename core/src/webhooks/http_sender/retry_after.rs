@@ -6,11 +6,11 @@ use http::HeaderMap;
 use http::header::RETRY_AFTER;
 
 /// The pause that an answer asks for, in seconds, rounded up: stated in seconds, or as a date, which is taken relative to `now` and is 0 if
-/// it is past. `None` without the header and for a value that is neither.
+/// it is past. A number that is too large is the largest. `None` without the header and for a value that is neither.
 pub(super) fn seconds(headers: &HeaderMap, now: SystemTime) -> Option<u64> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        return text.parse().ok();
+        return Some(text.parse().unwrap_or(u64::MAX));
     }
     let until = httpdate::parse_http_date(text).ok()?;
     let pause = until.duration_since(now).unwrap_or_default();
@@ -50,7 +50,7 @@ mod tests {
             ("+1", None),
             ("1.5", None),
             ("soon", None),
-            ("99999999999999999999999", None),
+            ("99999999999999999999999", Some(u64::MAX)),
             ("Fri, 32 Jan 2026 03:06:05 GMT", None),
         ] {
             assert_eq!(of(value, now), expected, "{value:?}");

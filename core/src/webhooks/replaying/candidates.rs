@@ -163,12 +163,13 @@ impl Source<'_> {
 
     /// The messages about other endpoints that were disabled.
     async fn about_endpoints(self, commits: &[(u64, Commit)]) -> Result<Vec<Candidate>, ReplayingError> {
+        let current = self.ports.endpoints.current(self.ports.log, self.project_id).await?;
         let mut candidates = Vec::new();
         for (place, commit) in commits.iter().filter(|_| self.sends(MessageType::WebhookDisabled)) {
             if self.is_about_itself(commit)? {
                 continue;
             }
-            let endpoints = endpoints_at(self.ports.scheduling(), self.project_id, *place).await?;
+            let endpoints = endpoints_at(self.ports.scheduling(), &current, *place).await?;
             let messages = News::of_other(commit.clone()).messages(&endpoints, *place)?;
             let content = messages.into_iter().map(|message| Content::Message(message, Vec::new()));
             candidates.extend(content.map(|content| Candidate { place: *place, content }));

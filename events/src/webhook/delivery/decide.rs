@@ -220,7 +220,7 @@ fn code_of(class: ErrorClass) -> String {
 fn failure_of(status: u16) -> Option<(&'static str, String)> {
     match status {
         200..=299 => None,
-        300..=399 => Some((
+        300..=303 | 307 | 308 => Some((
             "redirect",
             format!(
                 "the endpoint redirected with status {status}, which is not followed; set the webhook's URL to the target"

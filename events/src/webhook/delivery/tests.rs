@@ -130,7 +130,10 @@ fn statuses_of_200_to_299_are_success_and_all_others_are_failures() {
             _ => DeliveryState::Pending,
         };
         assert_eq!(stream.delivery.state, expected, "{status}");
-        assert_eq!(stream.delivery.attempts[0].error.is_none(), (200..300).contains(&status));
+        let error = stream.delivery.attempts[0].error.clone();
+        assert_eq!(error.is_none(), (200..300).contains(&status));
+        let is_redirect = error.is_some_and(|error| error.code == "redirect");
+        assert_eq!(is_redirect, matches!(status, 300..=303 | 307 | 308), "{status}");
     }
 }
 

@@ -73,7 +73,7 @@ impl Endpoints {
         Ok(vec![WebhookRegistered { webhook_id, url, types, description, rate_limit }.into()])
     }
 
-    /// Changes an endpoint; no events if nothing changes. To enable it begins a new period in which failures count.
+    /// Changes an endpoint; no events if nothing changes. To enable it, or to change its URL, begins a new period in which failures count.
     pub fn update(
         &self,
         webhook_id: &WebhookId,
@@ -96,7 +96,22 @@ impl Endpoints {
         Ok(if updated == changes_nothing { vec![] } else { vec![updated.into()] })
     }
 
-    /// Replaces the secret of an endpoint. Messages are signed with the old one, too, for the time `overlap` from `now` on.
+    /// Changes an endpoint as [`Self::update`] does, with an event also if nothing changes: a request that is recorded is known when it
+    /// is repeated later, and does not undo what was changed since.
+    pub fn update_remembered(
+        &self,
+        webhook_id: &WebhookId,
+        changes: EndpointChanges,
+    ) -> Result<Vec<EventBody>, EndpointRefusal> {
+        let mut events = self.update(webhook_id, changes)?;
+        if events.is_empty() {
+            events.push(WebhookUpdated::of(webhook_id).into());
+        }
+        Ok(events)
+    }
+
+    /// Replaces the secret of an endpoint. Messages are signed with the old one, too, for the time `overlap` from `now` on, or until
+    /// further rotations have made [`MAX_SECRETS`](super::MAX_SECRETS) newer ones.
     pub fn rotate_secret(
         &self,
         webhook_id: &WebhookId,
@@ -138,7 +153,7 @@ impl Endpoints {
 
 impl WebhookUpdated {
     /// An update that changes nothing.
-    fn of(webhook_id: &WebhookId) -> Self {
+    pub(super) fn of(webhook_id: &WebhookId) -> Self {
         Self {
             webhook_id: webhook_id.clone(),
             url: None,

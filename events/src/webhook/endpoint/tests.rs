@@ -75,6 +75,27 @@ fn the_old_secret_is_used_until_the_overlap_has_ended() {
 }
 
 #[test]
+fn a_rotation_ends_the_oldest_secret_when_there_are_too_many() {
+    let mut endpoints = with_one();
+    for rotation in 0..100 {
+        let events = endpoints.rotate_secret(&id(0), at(rotation), Duration::from_hours(24)).unwrap();
+        record(&mut endpoints, rotation, events);
+        assert!(endpoints.get(&id(0)).unwrap().previous_secrets.len() < MAX_SECRETS);
+    }
+    let versions: Vec<u32> = endpoints.get(&id(0)).unwrap().secret_versions(at(100)).collect();
+    assert_eq!(versions, [101, 100, 99, 98, 97]);
+}
+
+#[test]
+fn failures_of_another_url_do_not_count() {
+    let mut endpoints = with_one();
+    let url = Some("https://new.example".to_owned());
+    let events = endpoints.update(&id(0), EndpointChanges { url, ..EndpointChanges::default() }).unwrap();
+    record(&mut endpoints, 70, events);
+    assert_eq!(endpoints.get(&id(0)).unwrap().enabled_at, at(70));
+}
+
+#[test]
 fn a_disabled_endpoint_receives_nothing_until_it_is_enabled_from_when_on_failures_count() {
     let mut endpoints = with_one();
     let message = MessageId::derived_from(&["a"]);

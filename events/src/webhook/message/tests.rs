@@ -230,7 +230,7 @@ fn the_largest_video_fits_without_what_is_omitted() {
 fn a_disabled_endpoint_is_stated_with_its_reason() {
     let endpoint = DisabledEndpoint {
         webhook_id: &WebhookId::derived_from(&[b"a"]),
-        url: "https://example.com/hooks",
+        url: "https://example.com:8443/hooks/secret?token=secret",
         reason: DisabledReason::Failing,
         failing_since: Some(at(-432_000)),
     };
@@ -244,8 +244,8 @@ fn a_disabled_endpoint_is_stated_with_its_reason() {
         "seq": 12,
         "webhook": {
           "failingSince": "2025-12-28T03:04:05.000Z",
+          "origin": "https://example.com:8443",
           "reason": "failing",
-          "url": "https://example.com/hooks",
           "webhookId": "whk_hmmw7veqppw7khbqsduygxzpps"
         }
       },

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::stream::{FuturesUnordered, StreamExt as _};
 use streamio_core::ports::delivery_queue::{DeliveryQueue, QueuedDelivery};
 use streamio_core::ports::delivery_store::DeliveryKey;
-use streamio_core::webhooks::attempts::{Attempts, End};
+use streamio_core::webhooks::attempts::{Attempts, End, ReadLimits};
 use streamio_core::webhooks::delivering::{DeliveringError, Ports, deliver};
 use streamio_events::error_chain::chain;
 use streamio_events::id::{ProjectId, WebhookId};
@@ -16,6 +16,9 @@ use tokio::time::{Instant, sleep_until};
 /// How long after the begin of a batch attempts begin. With the fifteen seconds of an attempt and the writes after it, a batch ends within a
 /// minute: the function's timeout.
 const BEGIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// A batch is read as a whole.
+const ALL: ReadLimits = ReadLimits { per_endpoint: usize::MAX, total: usize::MAX };
 
 /// How long a delivery waits at least that is queued again, so that one for which there was no time does not come back at once.
 const SHORTEST_DELAY: Duration = Duration::from_secs(1);
@@ -56,7 +59,8 @@ impl InstanceAttempts {
         loop {
             if now() < begin_until {
                 for key in attempts.start(now()) {
-                    running.push(async move { (deliver(ports, &key).await, key) });
+                    let began = ports.clock.now();
+                    running.push(async move { (deliver(ports, &key).await, began, key) });
                 }
             }
             let next = attempts.next_start(now()).filter(|at| *at < begin_until);
@@ -70,9 +74,10 @@ impl InstanceAttempts {
                 break;
             }
             tokio::select! {
-                Some((ended, key)) = running.next() => {
-                    let end = ended.as_ref().map_or(End::Unknown, End::of);
-                    attempts.end(&key, end, now());
+                Some((ended, began, key)) = running.next() => {
+                    let end = ended.as_ref().map_or(End::Unknown, |delivery| End::of(delivery, began));
+                    // What became due again meanwhile is in the queue.
+                    let _ = attempts.end(&key, end, now());
                     if let Err(error) = ended {
                         failed.insert(key, error);
                     }
@@ -99,7 +104,7 @@ async fn prepare(attempts: &mut Attempts, ports: Ports<'_>, keys: Vec<DeliveryKe
             }
         }
     }
-    for project_id in attempts.set_due(keys, usize::MAX, now) {
+    for project_id in attempts.set_due(keys, ALL, now) {
         match ports.endpoints.current(ports.log, &project_id).await {
             Ok(endpoints) => attempts.set_rate_limits(&endpoints),
             // The attempt itself reads them again, and reports the error.
