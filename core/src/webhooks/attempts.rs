@@ -149,12 +149,11 @@ impl Attempts {
             let state = self.endpoints.entry(key.webhook_id.clone()).or_default();
             state.read += 1;
             state.is_cut = self.is_full || state.read >= limits.per_endpoint;
-            match self.in_progress.get_mut(&key) {
-                Some(is_due) => *is_due = true,
-                None => {
-                    state.due += 1;
-                    self.due.entry(key.project_id.clone()).or_default().push_back(key);
-                }
+            if let Some(is_due) = self.in_progress.get_mut(&key) {
+                *is_due = true;
+            } else {
+                state.due += 1;
+                self.due.entry(key.project_id.clone()).or_default().push_back(key);
             }
         }
         self.endpoints.retain(|_, state| state.read > 0 || state.is_needed(now));

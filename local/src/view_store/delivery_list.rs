@@ -11,7 +11,7 @@ use super::SqliteViewStore;
 use super::deliveries::{read, scheduled_at};
 
 /// How many deliveries are examined for a page at most. Other queries wait meanwhile, because there is one connection.
-pub(super) const MAX_EXAMINED: usize = 2000;
+const MAX_EXAMINED: usize = 2000;
 
 /// The order of a list.
 const ORDER: &str = "ORDER BY scheduled_at DESC, webhook_id DESC, message_id DESC";
