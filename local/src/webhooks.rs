@@ -78,7 +78,7 @@ impl Webhooks {
             }
             for key in attempts.start(now()) {
                 let this = Arc::clone(&this);
-                running.spawn(async move { this.attempt(key).await });
+                running.spawn(async move { Box::pin(this.attempt(key)).await });
             }
             let wake = attempts.next_start(now()).map_or(next_read, |at| at.min(next_read));
             must_read = tokio::select! {

@@ -10,7 +10,7 @@ use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
-use streamio_core::ports::project_feed::{FeedPage, ProjectFeed, ProjectFeedError};
+use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, ProjectFeed, ProjectFeedError};
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
 use streamio_core::reactions::batch::react_batch;
@@ -202,7 +202,7 @@ impl Harness {
 
     /// The places of commits.
     pub(crate) fn places(&self) -> &dyn FeedPlaces {
-        &self.places
+        &self.feed
     }
 
     /// What the receivers got so far.

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::ports::project_feed::FeedPlaces;
 use streamio_core::testing::notification;
+use streamio_core::webhooks::messages::leads_to_messages;
 use streamio_core::webhooks::scheduling::{self, schedule_messages};
 use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::home::WebhookCall;
@@ -73,7 +74,7 @@ async fn read_for_each(before: usize, messages: usize, after: usize) -> Vec<usiz
     rotate(&mut harness, after).await;
     let changes = harness.region.log.changes_after(0, 10_000).await.unwrap();
     let uploads: Vec<Commit> =
-        changes.into_iter().map(|(_, commit)| commit).filter(scheduling::leads_to_messages).collect();
+        changes.into_iter().map(|(_, commit)| commit).filter(leads_to_messages).collect();
     assert_eq!(uploads.len(), messages);
     let log = CountingLog { log: harness.region.log.clone(), read: AtomicUsize::new(0) };
     let endpoints = EndpointCache::default();

@@ -78,7 +78,7 @@ impl Webhooks {
             views,
             log,
             queue: Arc::new(SqsDeliveries::new(&sdk, queue.url)),
-            sender: Arc::new(HttpSender::new(rules, Arc::new(SystemResolver::default()))?),
+            sender: Arc::new(HttpSender::new(rules, Arc::new(SystemResolver))?),
             endpoints: EndpointCache::default(),
             attempts: InstanceAttempts::default(),
             keys: webhooks.keys,

@@ -60,9 +60,11 @@ impl DynamoViews {
             let ids = text_of(&item, "sk").ok().and_then(|sk| sk.split_once('#'));
             let parsed =
                 ids.and_then(|(project, webhook)| Some((project.parse().ok()?, webhook.parse().ok()?)));
-            match parsed {
-                Some(endpoint) => endpoints.push(endpoint),
-                None => tracing::error!(?item, "an unreadable item of webhook replays is left out"),
+            if let Some(endpoint) = parsed {
+                endpoints.push(endpoint);
+            } else {
+                let sort_key = text_of(&item, "sk").unwrap_or_default();
+                tracing::error!(sort_key, "an unreadable item of webhook replays is left out");
             }
         }
         Ok(endpoints)
