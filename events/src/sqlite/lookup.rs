@@ -114,13 +114,14 @@ impl SqliteLog {
         self.inner.readers.with(next).await
     }
 
-    /// The position in the log of the project's commit at `place`; `None` if the project has no such commit.
+    /// The position in the log of the project's first commit with the place `place` or a later one; `None` if there is none.
     pub async fn position_at(&self, project_id: &ProjectId, place: u64) -> Result<Option<u64>, ReadError> {
         let project_id = project_id.clone();
-        self.inner
-            .readers
-            .with(move |connection| read::position_at(connection, &project_id, place).map_err(ReadError::of))
-            .await
+        let find = move |connection: &Connection| {
+            let position = places::position_of(connection, &project_id, place).map_err(ReadError::of)?;
+            Ok(position.and_then(|position| u64::try_from(position).ok()))
+        };
+        self.inner.readers.with(find).await
     }
 
     /// The place of the project's first commit that was recorded at `time` or later; `None` if there is none.

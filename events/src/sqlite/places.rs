@@ -38,7 +38,11 @@ pub(super) fn hashes(
 
 /// The position of the project's first commit with the place `place` or a later one. Found by bisection, because there is an index of
 /// the project's positions and none of its places; both have the same order.
-fn position_of(connection: &Connection, project_id: &ProjectId, place: u64) -> rusqlite::Result<Option<i64>> {
+pub(super) fn position_of(
+    connection: &Connection,
+    project_id: &ProjectId,
+    place: u64,
+) -> rusqlite::Result<Option<i64>> {
     let sql = "SELECT position, place FROM commits WHERE project_id = ? AND position >= ? ORDER BY position LIMIT 1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut first_from = |position: i64| {

@@ -101,33 +101,6 @@ pub(super) fn place_of(
     Ok(place.and_then(|place| u64::try_from(place).ok()))
 }
 
-/// The position of the project's commit at `place`. A later commit of the project has a later place, so the position is found by
-/// bisection.
-pub(super) fn position_at(
-    connection: &Connection,
-    project_id: &ProjectId,
-    place: u64,
-) -> rusqlite::Result<Option<u64>> {
-    let sql = "SELECT position, place FROM commits WHERE project_id = ? AND position >= ? ORDER BY position LIMIT 1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let place = integer(place);
-    let (mut low, mut high) = (0, integer(last_position(connection)?));
-    while low <= high {
-        let middle = low + (high - low) / 2;
-        let found = statement
-            .query_row((project_id.as_str(), middle), |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
-            })
-            .optional()?;
-        match found {
-            Some((position, found)) if found == place => return Ok(u64::try_from(position).ok()),
-            Some((position, found)) if found < place => low = position + 1,
-            _ => high = middle - 1,
-        }
-    }
-    Ok(None)
-}
-
 /// The commit with this id in `stream`.
 pub(super) fn commit_with_id(
     connection: &Connection,
