@@ -77,7 +77,7 @@ mod tests {
         assert!(!format!("{webhooks:?}").contains("0a0a"));
         for (secret, reason) in [
             ("", "is missing"),
-            ("0a0a", "cannot be read: the webhook secret has 2 bytes; it needs at least 32 random ones"),
+            ("0a0a", "cannot be read: the secret has 2 bytes; it needs at least 32 random ones"),
             ("not digits", "cannot be read: it has other characters than hexadecimal digits"),
         ] {
             let refused = read_from(&[(SECRET, secret)]).unwrap_err();
