@@ -4,7 +4,6 @@ mod files;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -28,6 +27,7 @@ pub(crate) use self::files::paths_below;
 pub(crate) use self::files::{AuditFiles, CHECKPOINT, ProjectFiles};
 use crate::clock;
 use crate::data_dir::{DataDir, SECRETS};
+use crate::platform::CheckpointIntervals;
 use crate::project_feed::LogFeed;
 use crate::secrets::Secrets;
 
@@ -92,8 +92,7 @@ pub(crate) struct Audit {
     pub(crate) log: SqliteLog,
     pub(crate) files: AuditFiles,
     pub(crate) keys: AuditKeys,
-    /// The shortest time between two checkpoints of a project.
-    pub(crate) interval: Duration,
+    pub(crate) intervals: CheckpointIntervals,
 }
 
 impl Audit {
@@ -140,12 +139,12 @@ impl Audit {
                 }
                 if let Err(error) = self.integrate(&project_id).await {
                     tracing::error!(%project_id, error = chain(&error), "the audit log of the project cannot be continued; retrying");
-                    failed.insert(project_id, Instant::now() + RETRY * self.interval);
+                    failed.insert(project_id, Instant::now() + RETRY * self.intervals.signed);
                 }
             }
             let next = failed.values().copied().chain(next_read).min();
             let change_or_retry = async {
-                tokio::time::sleep(self.interval).await;
+                tokio::time::sleep(self.intervals.signed).await;
                 match next {
                     Some(at) => drop(tokio::time::timeout_at(at, changed.changed()).await),
                     None => drop(changed.changed().await),
@@ -165,7 +164,9 @@ impl Audit {
         let integration = Integration { feed: &feed, store: &store, signer: &signer };
         let Some(checkpoint) = integration.run().await? else { return Ok(()) };
         tracing::debug!(%project_id, size = checkpoint.checkpoint.size(), "a checkpoint was signed");
-        if let Err(error) = record(&self.log, project_id, &checkpoint, clock::now()).await {
+        if let Err(error) =
+            record(&self.log, project_id, &checkpoint, self.intervals.recorded, clock::now()).await
+        {
             // A later checkpoint is recorded instead.
             tracing::warn!(%project_id, error = chain(&error), "the checkpoint could not be recorded");
         }

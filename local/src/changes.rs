@@ -30,6 +30,16 @@ pub(crate) struct Change {
     pub(crate) commit: Result<Commit, DamagedCommit>,
 }
 
+impl Change {
+    /// The name of its stream, which may be damaged.
+    pub(crate) fn stream(&self) -> String {
+        match &self.commit {
+            Ok(commit) => commit.stream.to_string(),
+            Err(damaged) => damaged.stream.clone(),
+        }
+    }
+}
+
 /// A commit that cannot be read.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the commit at position {position}, of stream {stream}, is damaged: {reason}")]

@@ -136,10 +136,11 @@ impl Consumer {
     /// Reads the first of the changes of `stream` that are to be delivered, at most one more than a batch.
     async fn undelivered_changes(&self, stream: &str, undelivered: Undelivered) -> Vec<Change> {
         let Undelivered { first, last } = undelivered;
-        // The first one by its position, because the name of its stream may be damaged.
+        // The first one by its position, because the name of its stream may be damaged. It may be of another stream: after a batch, the
+        // first position to be delivered is the one after the last of the batch.
         let before = first.saturating_sub(1);
         let mut changes = self.retry_until_ok(|| changes::read(&self.log, Scope::All, before, 1)).await;
-        changes.retain(|change| change.position == first);
+        changes.retain(|change| change.position == first && change.stream() == stream);
         let scope = Scope::Stream(stream);
         let following = self.retry_until_ok(|| changes::read(&self.log, scope, first, self.batch)).await;
         changes.extend(following.into_iter().take_while(|change| change.position <= last));

@@ -26,7 +26,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::config::{CHECKPOINT_INTERVAL, Config, EdgeRuntime, LogFormat};
+pub use self::config::{CheckpointIntervals, Config, EdgeRuntime, LogFormat};
 pub use self::listeners::Addresses;
 pub(crate) use self::listeners::PORTS_FILE;
 use self::listeners::{Listeners, bind};
@@ -168,7 +168,7 @@ impl Platform {
             log: log.clone(),
             files: AuditFiles::new(data_dir.audit()),
             keys: audit_log::keys(&data_dir, &secrets, &addresses.api)?,
-            interval: config.checkpoint_interval,
+            intervals: config.checkpoint_intervals,
         };
         let audit_ports = audit.ports();
         tasks.spawn(audit.run(stop.clone()));

@@ -21,7 +21,9 @@ use streamio_events::limits::ProjectLimits;
 use streamio_events::webhook::endpoint_url::Rules;
 use streamio_local::data_dir::DataDirError;
 use streamio_local::operator::{IfMissing, Operator};
-use streamio_local::platform::{Config, EdgeRuntime, LogFormat, PROCESSED_BUCKET, Platform, RAW_BUCKET};
+use streamio_local::platform::{
+    CheckpointIntervals, Config, EdgeRuntime, LogFormat, PROCESSED_BUCKET, Platform, RAW_BUCKET,
+};
 use streamio_local::s3::{Store, StoreOptions, Versioning, Watch};
 use tokio::net::TcpStream;
 
@@ -34,7 +36,10 @@ fn config(directory: &std::path::Path) -> Config {
         rate_limits: None,
         project_limits: ProjectLimits::UNLIMITED,
         webhook_urls: Rules::default(),
-        checkpoint_interval: Duration::from_millis(100),
+        checkpoint_intervals: CheckpointIntervals {
+            signed: Duration::from_millis(100),
+            ..CheckpointIntervals::default()
+        },
         // These tests never need a worker.
         worker_command: vec!["false".into()],
         edge: EdgeRuntime::Native,

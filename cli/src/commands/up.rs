@@ -11,7 +11,7 @@ use streamio_events::limits::Limit;
 use streamio_events::settings::present;
 use streamio_events::webhook::endpoint_url::Rules;
 use streamio_local::data_dir::DataDirError;
-use streamio_local::platform::{self, Addresses, CHECKPOINT_INTERVAL, Config, EdgeRuntime, Platform};
+use streamio_local::platform::{self, Addresses, CheckpointIntervals, Config, EdgeRuntime, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 
 use crate::args::DataDirectory;
@@ -187,7 +187,7 @@ pub(crate) async fn run(arguments: Arguments, output: Output) -> Result<(), Fail
         rate_limits: None,
         project_limits: project_limits(&arguments.limit),
         webhook_urls: arguments.webhooks.rules(),
-        checkpoint_interval: CHECKPOINT_INTERVAL,
+        checkpoint_intervals: CheckpointIntervals::default(),
         worker_command: worker_command(program, output),
         edge,
         log_format: match arguments.log_format {

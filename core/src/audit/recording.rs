@@ -44,20 +44,22 @@ struct Last {
 
 impl Last {
     /// Whether a checkpoint of `size` commits is recorded at `now`.
-    fn is_due(&self, size: u64, now: Timestamp) -> bool {
-        size > self.known && now.since(self.at) >= INTERVAL
+    fn is_due(&self, size: u64, interval: Duration, now: Timestamp) -> bool {
+        size > self.known && now.since(self.at) >= interval
     }
 }
 
-/// Records `signed`, a checkpoint of the project's log, if one is due at `now`. Returns whether it did.
+/// Records `signed`, a checkpoint of the project's log, if one is due at `now`: [`INTERVAL`] after the last one, but for tests. Returns whether it
+/// did.
 pub async fn record(
     log: &dyn EventLog,
     project_id: &ProjectId,
     signed: &SignedCheckpoint,
+    interval: Duration,
     now: Timestamp,
 ) -> Result<bool, RecordingError> {
     let size = signed.checkpoint.size();
-    let Some(last) = last(log, project_id).await?.filter(|last| last.is_due(size, now)) else {
+    let Some(last) = last(log, project_id).await?.filter(|last| last.is_due(size, interval, now)) else {
         return Ok(false);
     };
     let id = CommitId::derived_from(&["audit checkpoint", project_id.as_str(), &size.to_string()]);

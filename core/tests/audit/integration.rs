@@ -11,7 +11,7 @@ use streamio_core::audit::comparison::compare;
 use streamio_core::audit::integration::{Integration, IntegrationError, SignedCheckpoint};
 use streamio_core::audit::node_hash::NodeHash;
 use streamio_core::audit::note::SignedNote;
-use streamio_core::audit::recording::record;
+use streamio_core::audit::recording::{INTERVAL, record};
 use streamio_core::audit::tree::RightEdge;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::feed_hashes::FeedHashes;
@@ -229,7 +229,7 @@ async fn at_most_one_checkpoint_in_an_hour_is_recorded_and_none_for_its_own_sake
         *feed.0.lock().unwrap() = log.scan_to_end().await.unwrap().iter().map(|it| it.hash).collect();
         let signed = Integration { feed: &feed, store: &store, signer: &signer() }.run().await.unwrap();
         match signed {
-            Some(signed) => Some(record(&log, &acme, &signed, at(minutes)).await.unwrap()),
+            Some(signed) => Some(record(&log, &acme, &signed, INTERVAL, at(minutes)).await.unwrap()),
             None => None,
         }
     };

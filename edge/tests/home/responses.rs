@@ -31,7 +31,8 @@ async fn refusals_of_the_home_region_are_returned_as_errors_of_the_port() {
     assert_eq!(chain(&cursor), "not a cursor of this list");
     let odd = test.client.feed(&acme(), None, 5).await.unwrap_err();
     assert!(
-        chain(&odd).ends_with("the error belongs to another call: the project has no such video, webhook or tile"),
+        chain(&odd)
+            .ends_with("the error belongs to another call: the project has no such video, webhook or tile"),
         "{odd:?}"
     );
 }

@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use streamio_core::audit::checkpoint::Checkpoint;
 use streamio_core::audit::comparison::compare;
@@ -22,7 +23,10 @@ fn audit(folder: &Path) -> Audit {
         log: log(folder),
         files: AuditFiles::new(folder.join("audit")),
         keys,
-        interval: Duration::from_millis(10),
+        intervals: CheckpointIntervals {
+            signed: Duration::from_millis(10),
+            ..CheckpointIntervals::default()
+        },
     }
 }
 

@@ -4,14 +4,27 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use streamio_core::audit::recording;
 use streamio_edge::config::RateLimits;
 use streamio_events::limits::ProjectLimits;
 use streamio_events::webhook::endpoint_url::Rules;
 
 use crate::workerd::WorkerdConfig;
 
-/// The shortest time between two checkpoints of a project's transparency log.
-pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(10);
+/// How often a project's transparency log has a new checkpoint at most.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckpointIntervals {
+    /// The shortest time between two checkpoints.
+    pub signed: Duration,
+    /// The shortest time between two that are recorded as events.
+    pub recorded: Duration,
+}
+
+impl Default for CheckpointIntervals {
+    fn default() -> Self {
+        Self { signed: Duration::from_secs(10), recorded: recording::INTERVAL }
+    }
+}
 
 /// The configuration of a platform.
 #[derive(Debug, Clone)]
@@ -30,8 +43,8 @@ pub struct Config {
     pub project_limits: ProjectLimits,
     /// Which webhook endpoints messages are sent to.
     pub webhook_urls: Rules,
-    /// The shortest time between two checkpoints of a project's transparency log; [`CHECKPOINT_INTERVAL`] but for tests.
-    pub checkpoint_interval: Duration,
+    /// How often transparency logs have checkpoints; the default but for tests.
+    pub checkpoint_intervals: CheckpointIntervals,
     /// The program and arguments that run [`worker_main`](crate::worker_main).
     pub worker_command: Vec<OsString>,
     /// What serves the API.

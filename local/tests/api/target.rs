@@ -15,7 +15,7 @@ use streamio_events::sqlite::SqliteLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::endpoint_url::Rules;
 use streamio_local::data_dir::DataDir;
-use streamio_local::platform::{Addresses, CHECKPOINT_INTERVAL, Config, EdgeRuntime, LogFormat, Platform};
+use streamio_local::platform::{Addresses, CheckpointIntervals, Config, EdgeRuntime, LogFormat, Platform};
 use streamio_local::workerd::{WorkerJournal, WorkerdConfig};
 use tempfile::TempDir;
 
@@ -104,7 +104,11 @@ fn config(data_dir: &Path, allowed_origins: &[&str]) -> Config {
         allowed_origins: allowed_origins.iter().map(ToString::to_string).collect(),
         project_limits: ProjectLimits::UNLIMITED,
         webhook_urls: Rules::default(),
-        checkpoint_interval: CHECKPOINT_INTERVAL,
+        // The projects are old, and a recorded checkpoint would be in their feeds at any time.
+        checkpoint_intervals: CheckpointIntervals {
+            recorded: Duration::MAX,
+            ..CheckpointIntervals::default()
+        },
         rate_limits: Some(RateLimits { key: QUOTA, ..RateLimits::default() }),
         // This worker never starts its attempt.
         worker_command: vec!["sleep".into(), "600".into()],

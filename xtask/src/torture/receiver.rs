@@ -179,7 +179,8 @@ mod tests {
         // The last characters have the remainders 0, 1 and 2.
         assert_eq!(send(&receiver, "msg_d", body).unwrap(), 500);
         assert_eq!(send(&receiver, "msg_d", body).unwrap(), 204);
-        assert!(send(&receiver, "msg_e", body).is_err());
+        // A client may take the missing answer for an error of its own or of the server.
+        assert_ne!(send(&receiver, "msg_e", body).unwrap_or(503), 204);
         assert_eq!(send(&receiver, "msg_e", body).unwrap(), 204);
         assert_eq!(send(&receiver, "msg_f", body).unwrap(), 204);
         let messages = receiver.messages().unwrap();

@@ -41,6 +41,7 @@ use crate::clock;
 use crate::home::{HomeKeys, HomeState, region, serve};
 use crate::intake::{Intake, STREAM_NAME};
 use crate::outbound::HttpOutbound;
+use crate::platform::CheckpointIntervals;
 use crate::project_feed::LogFeed;
 use crate::view_store::SqliteViewStore;
 
@@ -105,7 +106,7 @@ impl HomeHarness {
             log: log.clone(),
             files: AuditFiles::new(scratch.path().join("audit")),
             keys: AuditKeys::new(&[7; 32], "streamio.example").unwrap(),
-            interval: Duration::from_secs(10),
+            intervals: CheckpointIntervals::default(),
         };
         let region = region(&log, store, webhooks, audit.ports(), policy);
         let mut state = HomeState::new(Arc::clone(&region), &log);

@@ -195,8 +195,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "feed-failure-is-ignored",
         file: "core/src/views/projection.rs",
-        text: "[computed.err(), fed.err().map(ProjectionError::from)]",
-        replacement: "[computed.err(), fed.err().map(ProjectionError::from).filter(|_| !PLANTED)]",
+        text: "[computed.err(), placed.err().map(ProjectionError::from)]",
+        replacement: "[computed.err(), placed.err().map(ProjectionError::from).filter(|_| !PLANTED)]",
         breaks: "a commit is missing in its project's feed",
     },
     Bug {
