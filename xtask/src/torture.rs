@@ -38,7 +38,7 @@ Each cycle starts `streamio up` on the same data directory, lets three clients m
 the next start that all that was acknowledged is there: upload URLs, uploads with their bytes, metadata, deletions, playback \
 grants. Calls that the kill cut off are repeated with the same idempotency key. Every 50th cycle checks everything, and the end too, when \
 all videos are processed: all bytes, the whole feed, that each clip was published once and plays, that each webhook arrived with the same \
-body whenever it came, although a receiver refuses some and does not answer others, `streamio events verify`, `streamio store \
+body whenever it came, although a receiver refuses some and does not answer others, `streamio events verify` and `audit verify`, `streamio store \
 check --read`, the databases, and that no process and no file is left over.
 
 With --lose-unsynced-writes the data directory is on a file system that loses, with each kill, changes that were not synced: writes, \

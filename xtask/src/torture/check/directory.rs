@@ -24,6 +24,7 @@ struct Report {
 /// was stopped leaves none.
 pub(in crate::torture) fn check_with_commands(places: &Places, was_stopped: bool) -> Result<()> {
     places.run(&["events", "verify"])?;
+    places.run(&["audit", "verify"])?;
     let report: Report = places.operate(&["store", "check", "--read"])?;
     ensure!(report.faults.is_empty(), "`streamio store check` found {:?}", report.faults);
     ensure!(
@@ -68,14 +69,24 @@ fn first_stray(data: &Path, below: &Path) -> Result<Option<String>> {
 
 /// Whether `docs/operations.md` knows a file of this path. `s3/incoming` and `scratch` are empty in a stopped platform.
 fn is_documented(path: &str) -> bool {
-    const FILES: &[&str] =
-        &["secrets.json", "platform.json", "platform.lock", "s3/lock", "s3/manifests/buckets.json"];
+    const FILES: &[&str] = &[
+        "secrets.json",
+        "audit.json",
+        "platform.json",
+        "platform.lock",
+        "s3/lock",
+        "s3/manifests/buckets.json",
+    ];
     let database = path.trim_end_matches("-wal").trim_end_matches("-shm");
     let is_blob = |name: &str| name.len() == 32 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
     FILES.contains(&path)
         || DATABASES.contains(&path)
         || (path != database && DATABASES.contains(&database))
         || path.starts_with("s3/lost+found/")
+        || matches!(
+            path.split('/').collect::<Vec<_>>()[..],
+            ["audit", _, "checkpoint"] | ["audit", _, "tile", _, ..]
+        )
         || matches!(path.split('/').collect::<Vec<_>>()[..], ["s3", "blobs", _, name] if is_blob(name))
         || matches!(path.split('/').collect::<Vec<_>>()[..], ["s3", "manifests", _, name]
             if name.strip_suffix(".json").is_some_and(is_blob))
@@ -94,12 +105,15 @@ mod tests {
             "s3/blobs/0a/0a112233445566778899aabbccddeeff",
             "s3/manifests/0a/0a112233445566778899aabbccddeeff.json",
             "s3/lost+found/2026-01-02/x",
+            "audit/torture/checkpoint",
+            "audit/torture/tile/entries/000.p/7",
         ] {
             assert!(is_documented(path), "{path}");
         }
         for path in [
             "secrets.json.new",
             "log.db-journal",
+            "audit/torture/new",
             "platform.json-wal",
             "scratch/attempt/x.mp4",
             "s3/incoming/0a112233445566778899aabbccddeeff",
