@@ -1,6 +1,6 @@
 //! The ports of a project's feed: the commits of all its streams, in one order.
 //!
-//! The log orders streams, not projects. A commit has one place in the feed, for ever: 0, 1, 2, … without gaps, so that a reader that
+//! The log orders streams, not projects. A commit has one place in the feed, which never changes: 0, 1, 2, … without gaps, so that a reader that
 //! continues from a place misses nothing, and knows it.
 
 use async_trait::async_trait;

@@ -7,19 +7,22 @@ use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::views::projection::project as project_commit;
 use streamio_core::views::rebuild;
 use streamio_events::commit::Commit;
+use streamio_events::event::WebhookRemoved;
 use streamio_events::home::DeliveryFilter;
-use streamio_events::id::{MessageId, WebhookId};
+use streamio_events::id::{MessageId, ReplayId, WebhookId};
 use streamio_events::log::EventLogExt as _;
 use streamio_events::memory::MemoryLog;
+use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::decide::{attempted, schedule};
 use streamio_events::webhook::delivery::{Attempt, DeliveryError, Round, Scheduled, append, load};
 use streamio_events::webhook::exchange::{Answer, Exchange, ExchangeResult};
+use streamio_events::webhook::replay::{FeedBound, ReplayKind, ReplayRequest, Replays};
 use streamio_events::webhook::status::EndpointHealth;
 use streamio_events::webhook::{Delivery, DeliveryState, Message, MessageType, ScheduleCause};
 use streamio_lambdas::adapters::dynamo::DynamoViews;
 
-use crate::fixtures::{policy, project, start};
+use crate::fixtures::{append as append_events, policy, project, start};
 use crate::memory::MemoryKv;
 use crate::projection::ports;
 use crate::test_dynamo::{TABLE, TestDynamo};
@@ -237,4 +240,26 @@ async fn deliveries_are_the_fold_of_the_log_after_any_order_of_commits_and_after
         assert_eq!((report.commits, report.unreadable.len()), (commits.len() as u64, 0));
         assert_folded(&empty, &rebuilt, &commits).await;
     }
+}
+
+#[tokio::test]
+async fn active_jobs_and_removed_endpoints_are_those_of_the_log_after_a_rebuild() {
+    let dynamo = TestDynamo::new();
+    let acme = project("acme");
+    let replays = Replays::new(acme.clone(), endpoint(0));
+    let request =
+        ReplayRequest { kind: ReplayKind::Recover, from: FeedBound::Seq(0), to: None, types: None, rate: 1 };
+    let started = replays.start(&ReplayId::derived_from(&["job"]), request, 0, 1).unwrap();
+    append_events(&dynamo.log, &replays.stream(), "started", start(), started).await;
+    let removed = WebhookRemoved { webhook_id: endpoint(1) }.into();
+    append_events(&dynamo.log, &StreamId::Webhooks(acme.clone()), "removed", start(), vec![removed]).await;
+    let rebuilt = dynamo.views().await;
+    for webhook in [1, 2] {
+        rebuilt.put_delivery(&delivery(webhook, 1, Some(60))).await.unwrap();
+    }
+    rebuild::deliveries(&dynamo.log, &rebuilt, 2).await.unwrap();
+    assert_eq!(rebuilt.active_replays().await.unwrap(), [(acme, endpoint(0))]);
+    let due = rebuilt.due_deliveries(seconds(0), 9, 9).await.unwrap();
+    let due: Vec<WebhookId> = due.into_iter().map(|key| key.webhook_id).collect();
+    assert_eq!(due, [endpoint(1)], "what is pending to a removed endpoint is due at any time");
 }

@@ -1,6 +1,6 @@
-//! Rebuilds the views of webhook deliveries.
+//! Rebuilds the views of webhook deliveries, of endpoints to which nothing is sent, and of jobs that send messages again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use streamio_events::commit::Commit;
 use streamio_events::id::{ProjectId, WebhookId};
@@ -14,7 +14,7 @@ use super::{Pages, RebuildError, RebuildReport, parts_of, run_all};
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore};
 use crate::webhooks::view;
 
-/// Rebuilds the views of all deliveries, and the health of the endpoints, into `store`, in `parts` (at least 1) concurrent parts.
+/// Rebuilds the views of all deliveries, the health and the state of the endpoints, and which jobs are active, into `store`, in `parts` (at least 1) concurrent parts.
 ///
 /// Attempts are added to the health of an endpoint in the order of the scan. A period of failures may therefore appear shorter than it was,
 /// until the next attempt succeeds.
@@ -48,17 +48,20 @@ async fn rebuild_page(
             *version = commit.last().max(*version);
         }
     }
-    let mut unreadable = BTreeSet::new();
     for (key, version) in &versions {
-        match view::refresh(log, store, key, *version).await {
-            Ok(()) => {}
-            Err(error) if error.is_retryable() => return Err(error.into()),
-            Err(error) => {
-                let stream = key.stream();
-                tracing::error!(stream = %stream, error = %error, "a webhook delivery is not rebuilt: its events cannot be read");
-                unreadable.insert(stream);
+        check(view::refresh(log, store, key, *version).await, key.stream(), report)?;
+    }
+    for commit in commits {
+        let refreshed = match &commit.stream {
+            StreamId::Webhooks(project_id) => {
+                view::refresh_endpoints(log, store, project_id, &[commit]).await
             }
-        }
+            StreamId::Replays(project_id, webhook_id) => {
+                view::refresh_replays(log, store, project_id, webhook_id).await
+            }
+            _ => continue,
+        };
+        check(refreshed, commit.stream.clone(), report)?;
     }
     for ((project_id, webhook_id), attempts) in attempts_of(commits) {
         for (at, error) in attempts {
@@ -68,8 +71,24 @@ async fn rebuild_page(
                 .map_err(view::DeliveryViewError::from)?;
         }
     }
-    report.unreadable.extend(unreadable);
     Ok(())
+}
+
+/// Reports a stream whose view cannot be rebuilt because its events cannot be read. Any other error is returned.
+fn check(
+    refreshed: Result<(), view::DeliveryViewError>,
+    stream: StreamId,
+    report: &mut RebuildReport,
+) -> Result<(), RebuildError> {
+    match refreshed {
+        Ok(()) => Ok(()),
+        Err(error) if error.is_retryable() => Err(error.into()),
+        Err(error) => {
+            tracing::error!(stream = %stream, error = %error, "a view of webhooks is not rebuilt: its events cannot be read");
+            report.unreadable.insert(stream);
+            Ok(())
+        }
+    }
 }
 
 type Attempts = Vec<(Timestamp, Option<DeliveryError>)>;
