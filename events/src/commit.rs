@@ -6,6 +6,7 @@ use std::iter;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest, Sha256};
 
+use crate::canonical::canonical_events;
 use crate::event::{EventBody, RecordedEvent};
 use crate::id::CommitId;
 use crate::stream::StreamId;
@@ -57,6 +58,12 @@ pub struct Commit {
 impl Commit {
     /// Returns the commit that results from appending `new` to `stream` after `head`.
     pub fn following(stream: StreamId, head: Head, new: NewCommit) -> Self {
+        let events = canonical_events(&new.events);
+        Self::of_encoded(stream, head, new, &events)
+    }
+
+    /// [`Self::following`], with the events as canonical JSON.
+    pub(crate) fn of_encoded(stream: StreamId, head: Head, new: NewCommit, events: &[u8]) -> Self {
         let mut commit = Self {
             stream,
             first: head.version + 1,
@@ -66,7 +73,7 @@ impl Commit {
             prev_hash: head.hash,
             hash: CommitHash::GENESIS,
         };
-        commit.hash = commit.computed_hash();
+        commit.hash = commit.hash_of(events);
         commit
     }
 
@@ -106,27 +113,44 @@ impl Commit {
 
     /// SHA-256 of the previous hash and the canonical JSON (RFC 8785) of everything else in the commit.
     pub fn computed_hash(&self) -> CommitHash {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Hashed<'a> {
-            stream: &'a StreamId,
-            first: u64,
-            commit_id: &'a CommitId,
-            events: &'a [RecordedEvent],
-            recorded_at: Timestamp,
-        }
-        let hashed = Hashed {
-            stream: &self.stream,
-            first: self.first,
-            commit_id: &self.id,
-            events: &self.events,
-            recorded_at: self.recorded_at,
-        };
-        let mut sha256 = Sha256::new();
-        sha256.update(self.prev_hash.0);
-        sha256.update(canonical_json(&hashed));
-        CommitHash(sha256.finalize().into())
+        self.hash_of(&canonical_events(&self.events))
     }
+
+    fn hash_of(&self, events: &[u8]) -> CommitHash {
+        let place = (&*self.stream.to_string(), self.first);
+        let (id, recorded_at) = (self.id.as_str(), self.recorded_at.to_string());
+        stored_hash(&self.prev_hash, place, id, &recorded_at, events)
+    }
+}
+
+/// The hash of a commit whose `events` are in the form in which adapters store them: canonical JSON. `place` is the stream and the first
+/// version.
+pub(crate) fn stored_hash(
+    prev_hash: &CommitHash,
+    (stream, first): (&str, u64),
+    commit_id: &str,
+    recorded_at: &str,
+    events: &[u8],
+) -> CommitHash {
+    // Canonical JSON has the members in the order of their names.
+    let mut json = Vec::with_capacity(events.len() + 256);
+    let text = |json: &mut Vec<u8>, name: &[u8], text: &str| {
+        json.extend_from_slice(name);
+        // Writing to memory does not fail. JSON of a text is canonical.
+        let _ = serde_json::to_writer(json, text);
+    };
+    text(&mut json, br#"{"commitId":"#, commit_id);
+    json.extend_from_slice(br#","events":"#);
+    json.extend_from_slice(events);
+    json.extend_from_slice(br#","first":"#);
+    json.extend_from_slice(first.to_string().as_bytes());
+    text(&mut json, br#","recordedAt":"#, recorded_at);
+    text(&mut json, br#","stream":"#, stream);
+    json.push(b'}');
+    let mut sha256 = Sha256::new();
+    sha256.update(prev_hash.0);
+    sha256.update(&json);
+    CommitHash(sha256.finalize().into())
 }
 
 /// Canonical JSON (RFC 8785) of plain data.

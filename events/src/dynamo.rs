@@ -66,6 +66,7 @@ use aws_sdk_dynamodb::error::SdkError;
 
 pub use self::capacity::Capacity;
 pub use self::item::{DamagedItem, commit_from_item};
+pub use self::scan::ScannedPage;
 use self::stream_cache::StreamCache;
 pub use self::table::ledger_table;
 use crate::aws_client_config;
@@ -100,6 +101,18 @@ impl DynamoLog {
             spent: Mutex::new(Capacity::default()),
         };
         Self { inner: Arc::new(inner) }
+    }
+
+    /// Reads commits of `part` like [`EventLog::scan`]: only of streams whose names begin with `prefix`, if there is one, and on after damaged
+    /// commits. What is not returned is read and paid all the same.
+    pub async fn scan_streams(
+        &self,
+        part: Part,
+        prefix: Option<&str>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<ScannedPage, ReadError> {
+        self.inner.scan_streams(part, prefix, after, limit.max(1)).await
     }
 
     /// The capacity that DynamoDB reported for the requests of this handle and its clones. It reports none with an

@@ -17,6 +17,8 @@ mod playback;
 mod processing;
 mod project;
 mod replay;
+#[cfg(feature = "embedded")]
+mod stored;
 mod stream;
 mod upload;
 mod video;
@@ -33,15 +35,20 @@ pub use self::processing::{
     ProcessingProgressed, ProcessingRequested, ProcessingStarted,
 };
 pub use self::project::{
-    KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated, Scope,
+    KeyCreated, KeyRevoked, ProjectCreated, ProjectMeasured, ProjectResumed, ProjectSuspended,
+    ProjectUpdated, Scope,
 };
 pub use self::replay::{ReplayEnded, ReplayProgressed, ReplayStarted};
+#[cfg(feature = "embedded")]
+pub use self::stored::StoredEvent;
+#[cfg(feature = "embedded")]
+pub(crate) use self::stored::split;
 pub use self::stream::StreamQuarantined;
 pub use self::upload::{
     RemovalReason, UploadCompleted, UploadExpired, UploadGranted, UploadReceived, UploadRejected,
     UploadRemoved,
 };
-pub use self::video::{VideoDeleted, VideoErrored, VideoReady, VideoUpdated};
+pub use self::video::{OutputsRemoved, VideoDeleted, VideoErrored, VideoReady, VideoUpdated};
 pub use self::webhook::{
     WebhookDelivered, WebhookDisabled, WebhookFailed, WebhookRegistered, WebhookRemoved, WebhookScheduled,
     WebhookUpdated,
@@ -98,8 +105,8 @@ impl RecordedEvent {
         if self.kind != T::KIND || self.version > T::VERSION {
             return Ok(None);
         }
-        let data = upcast(&self.kind, self.version, self.data.clone());
-        serde_json::from_value(data).map(Some).map_err(|source| UnreadableEvent {
+        let data = upcast(&self.kind, self.version, &self.data);
+        T::deserialize(&*data).map(Some).map_err(|source| UnreadableEvent {
             kind: self.kind.clone(),
             version: self.version,
             source,
@@ -109,7 +116,7 @@ impl RecordedEvent {
     /// Returns the typed data. An unknown type or newer version is [`EventBody::Unknown`]. A known type with data of
     /// another shape is an error: the record is damaged or foreign.
     pub fn body(&self) -> Result<EventBody, UnreadableEvent> {
-        EventBody::decode(&self.kind, self.version, self.data.clone())
+        EventBody::decode(&self.kind, self.version, &self.data)
     }
 }
 
@@ -186,14 +193,27 @@ macro_rules! event_types {
                 }
             }
 
-            fn decode(kind: &str, version: u32, data: Value) -> Result<Self, UnreadableEvent> {
+            fn decode(kind: &str, version: u32, data: &Value) -> Result<Self, UnreadableEvent> {
                 let unreadable = |source| UnreadableEvent { kind: kind.to_owned(), version, source };
                 match kind {
                     $($kind if version <= $version => {
                         let data = upcast(kind, version, data);
-                        serde_json::from_value(data).map(Self::$variant).map_err(unreadable)
+                        $variant::deserialize(&*data).map(Self::$variant).map_err(unreadable)
                     })*
-                    _ => Ok(Self::Unknown { kind: kind.to_owned(), version, data }),
+                    _ => Ok(Self::Unknown { kind: kind.to_owned(), version, data: data.clone() }),
+                }
+            }
+
+            /// [`Self::decode`] of data as text.
+            #[cfg(feature = "embedded")]
+            fn decode_text(kind: &str, version: u32, data: &str) -> Result<Self, UnreadableEvent> {
+                let unreadable = |source| UnreadableEvent { kind: kind.to_owned(), version, source };
+                match kind {
+                    // What an upcaster changes is not read directly.
+                    $($kind if version == $version => {
+                        serde_json::from_str(data).map(Self::$variant).map_err(unreadable)
+                    })*
+                    _ => Self::decode(kind, version, &serde_json::from_str(data).map_err(unreadable)?),
                 }
             }
         }
@@ -203,6 +223,7 @@ macro_rules! event_types {
 event_types! {
     "project.created" v 1 => ProjectCreated,
     "project.updated" v 1 => ProjectUpdated,
+    "project.measured" v 1 => ProjectMeasured,
     "project.suspended" v 1 => ProjectSuspended,
     "project.resumed" v 1 => ProjectResumed,
     "key.created" v 1 => KeyCreated,
@@ -225,6 +246,7 @@ event_types! {
     "video.errored" v 1 => VideoErrored,
     "video.updated" v 1 => VideoUpdated,
     "video.deleted" v 1 => VideoDeleted,
+    "outputs.removed" v 1 => OutputsRemoved,
     "playback.granted" v 1 => PlaybackGranted,
     "webhook.registered" v 1 => WebhookRegistered,
     "webhook.updated" v 1 => WebhookUpdated,

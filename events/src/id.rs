@@ -246,6 +246,25 @@ mod tests {
     }
 
     #[test]
+    fn a_derived_id_has_its_prefix_and_26_characters_of_base32() {
+        let is_id = |text: &str| text.parse::<VideoId>().is_ok();
+        assert!(is_id("vid_abcdefghijklmnopqrstuvwxyz") && is_id("vid_22222222222222222222277777"));
+        for other in [
+            "",
+            "vid_",
+            "abcdefghijklmnopqrstuvwxyz",
+            "key_abcdefghijklmnopqrstuvwxyz",
+            "vid_abcdefghijklmnopqrstuvwxy",
+            "vid_abcdefghijklmnopqrstuvwxyz2",
+            "vid_abcdefghijklmnopqrstuvwxy1",
+            "vid_abcdefghijklmnopqrstuvwxy8",
+            "vid_Abcdefghijklmnopqrstuvwxyz",
+        ] {
+            assert!(!is_id(other), "{other}");
+        }
+    }
+
+    #[test]
     fn a_video_id_is_computable_from_the_key_alone() {
         let key: SourceKey = "projects/acme/films/clip.mp4".parse().unwrap();
         // printf 'acme\0projects/acme/films/clip.mp4' | sha256sum, in base32

@@ -21,6 +21,7 @@ pub mod api_key;
 pub mod audit;
 #[cfg(feature = "aws")]
 mod aws_client_config;
+mod canonical;
 pub mod clock;
 pub mod cloud_event;
 pub mod commit;

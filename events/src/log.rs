@@ -15,7 +15,9 @@ mod changes;
 mod cursor;
 
 pub use admit::admit;
-pub(crate) use admit::check;
+#[cfg(feature = "embedded")]
+pub(crate) use admit::admit_encoded;
+pub(crate) use admit::{LARGEST_NUMBER, check};
 pub use changes::ChangesError;
 pub(crate) use cursor::cursor_position;
 

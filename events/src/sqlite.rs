@@ -39,6 +39,7 @@ mod places;
 mod read;
 mod readers;
 mod row;
+mod stored;
 mod wake;
 mod write;
 
@@ -51,15 +52,17 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub use self::lookup::CommitPlace;
 pub use self::open::OpenError;
+pub use self::places::StoredHash;
 use self::read::FailedRead;
 use self::readers::Readers;
+pub use self::stored::{DamagedCommit, StoredCommit, StoredReader, StreamRange};
 use self::wake::Waker;
 use self::write::{Request, Writer};
 use crate::commit::{Commit, Head, NewCommit};
 use crate::id::CommitId;
 use crate::log::{
-    AppendError, Appended, ChangesError, EventLog, Expected, LogPage, Part, ReadError, StreamPage, admit,
-    cursor_position,
+    AppendError, Appended, ChangesError, EventLog, Expected, LogPage, Part, ReadError, StreamPage,
+    admit_encoded, cursor_position,
 };
 use crate::stream::StreamId;
 
@@ -154,9 +157,9 @@ impl EventLog for SqliteLog {
         expected: Expected,
         commit: NewCommit,
     ) -> Result<Appended, AppendError> {
-        let commit = admit(stream, commit)?;
+        let (commit, events) = admit_encoded(stream, commit)?;
         let (result, received) = oneshot::channel();
-        let request = Request { stream: stream.clone(), expected, commit, result };
+        let request = Request { stream: stream.clone(), expected, commit, events, result };
         let stopped = || AppendError::Unavailable("the log's writer has stopped".into());
         self.inner.requests.as_ref().ok_or_else(stopped)?.send(request).await.map_err(|_| stopped())?;
         received.await.map_err(|_| stopped())?

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::api_key::KeyHash;
 use crate::event::Scope;
 use crate::id::{KeyId, ProjectId};
+use crate::limits::MeasuredUse;
 use crate::timestamp::Timestamp;
 
 /// One API key and its project, as replicated to the directory.
@@ -28,6 +29,9 @@ pub struct Tenant {
     pub revoked: bool,
     /// Whether the whole project is suspended.
     pub suspended: bool,
+    /// What the project had used of its limits on uploads when that was last recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<MeasuredUse>,
     /// The version of the project's stream that this was folded to. It only increases: caches refuse an older one.
     pub version: u64,
 }
@@ -101,6 +105,7 @@ mod tests {
             expires_at: None,
             revoked: false,
             suspended: false,
+            measured: None,
             version: 7,
         }
     }
@@ -144,5 +149,9 @@ mod tests {
         let padded = format!("{}{}", tenant(1).to_stored(), " ".repeat(MAX_STORED_BYTES));
         let error = Tenant::from_stored(&key(1), padded.as_bytes()).unwrap_err();
         assert!(matches!(error, InvalidStoredTenant::TooLong { .. }), "{error}");
+        let longest = format!("{:<MAX_STORED_BYTES$}", tenant(1).to_stored());
+        assert_eq!(Tenant::from_stored(&key(1), longest.as_bytes()).unwrap(), tenant(1));
+        let error = Tenant::from_stored(&key(1), format!("{longest} ").as_bytes()).unwrap_err();
+        assert!(matches!(error, InvalidStoredTenant::TooLong { length: 4097 }), "{error}");
     }
 }

@@ -8,6 +8,7 @@ mod cpu;
 mod edge;
 mod effort;
 mod lambda;
+mod log;
 mod machine;
 mod median;
 mod progress;
@@ -31,7 +32,7 @@ use report::Report;
 #[command(
     after_help = "Examples:\n  cargo xtask bench edge\n  cargo xtask bench edge --json > bench.json\n  \
     cargo xtask bench edge --rounds 31 --check\n  \
-    cargo xtask bench edge --only 'GET /play'\n  cargo xtask bench lambda --check"
+    cargo xtask bench edge --only 'GET /play'\n  cargo xtask bench lambda --check\n  cargo xtask bench log --rounds 3 --seconds 3"
 )]
 pub(crate) struct Args {
     /// What to measure; everything by default
@@ -64,6 +65,8 @@ enum Suite {
     Edge,
     /// The Lambda functions: their sizes, cold starts and warm invocations
     Lambda,
+    /// The event log on SQLite against SQLite alone
+    Log,
 }
 
 /// Measures and prints the results. With `--check`, fails if a goal is missed.
@@ -73,7 +76,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     let suites = match (&args.suites[..], &args.only) {
         ([], None) => Suite::value_variants(),
         ([], Some(_)) => &[Suite::Edge],
-        ([.., Suite::Lambda] | [Suite::Lambda, ..], Some(_)) => bail!("--only is for the edge"),
+        (suites, Some(_)) if *suites != [Suite::Edge] => bail!("--only is for the edge"),
         (suites, _) => suites,
     };
     let mut report = Report::new(machine::describe());
@@ -81,6 +84,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
         match suite {
             Suite::Edge => edge::measure(workspace, (effort, &selection), !args.no_build, &mut report)?,
             Suite::Lambda => lambda::measure(workspace, effort, !args.no_build, &mut report)?,
+            Suite::Log => log::measure(workspace, effort, &mut report)?,
         }
     }
     if args.json {

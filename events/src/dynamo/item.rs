@@ -6,7 +6,8 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::table::{COUNT, EVENTS, FIRST, HASH, ID, PREV_HASH, RECORDED_AT, STREAM};
-use crate::commit::{Commit, CommitHash, Head, canonical_json};
+use crate::canonical::canonical_events;
+use crate::commit::{Commit, CommitHash, Head};
 use crate::id::CommitId;
 use crate::log::ReadError;
 use crate::stream::StreamId;
@@ -33,7 +34,7 @@ impl From<DamagedItem> for ReadError {
 
 /// The item that holds `commit`.
 pub(super) fn item_of(commit: &Commit) -> Item {
-    let events = String::from_utf8(canonical_json(&commit.events)).expect("JSON is UTF-8");
+    let events = String::from_utf8(canonical_events(&commit.events)).expect("JSON is UTF-8");
     let bytes = |hash: CommitHash| AttributeValue::B(Blob::new(*hash.as_bytes()));
     HashMap::from([
         (STREAM.to_owned(), AttributeValue::S(commit.stream.to_string())),

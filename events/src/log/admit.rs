@@ -1,11 +1,12 @@
 use serde_json::{Number, Value};
 
 use super::AppendError;
-use crate::commit::{MAX_COMMIT_BYTES, NewCommit, canonical_json};
+use crate::canonical::canonical_events;
+use crate::commit::{MAX_COMMIT_BYTES, NewCommit};
 use crate::stream::StreamId;
 
 /// The largest magnitude up to which every JSON reader agrees on every integer: 2^53 - 1 (RFC 7493, section 2.2).
-const LARGEST_NUMBER: u64 = (1 << 53) - 1;
+pub(crate) const LARGEST_NUMBER: u64 = (1 << 53) - 1;
 
 /// Maximum nesting depth of an event's data. JSON parsers commonly stop at 128 levels, and events are embedded in
 /// other objects.
@@ -19,18 +20,40 @@ const MAX_LEVELS: usize = 64;
 /// - data nested deeper than 64 levels, which could be written but not parsed again;
 /// - a stream whose name does not parse to the same stream.
 pub fn admit(stream: &StreamId, commit: NewCommit) -> Result<NewCommit, AppendError> {
+    admit_encoded(stream, commit).map(|(commit, _)| commit)
+}
+
+/// [`admit`], also returning the events as canonical JSON.
+pub(crate) fn admit_encoded(
+    stream: &StreamId,
+    commit: NewCommit,
+) -> Result<(NewCommit, Vec<u8>), AppendError> {
     let invalid = |reason: String| AppendError::Invalid { stream: stream.clone(), reason };
     check(stream, &commit).map_err(invalid)?;
-    let canonical = canonical_json(&commit.events);
+    let canonical = canonical_events(&commit.events);
     if canonical.len() > MAX_COMMIT_BYTES {
         return Err(invalid(format!(
             "its events have {} bytes, more than {MAX_COMMIT_BYTES}; split them into several commits",
             canonical.len()
         )));
     }
+    // Only real numbers have several forms.
+    if !commit.events.iter().any(|event| has_real(&event.data)) {
+        return Ok((commit, canonical));
+    }
     let events = serde_json::from_slice(&canonical)
         .map_err(|error| invalid(format!("its events cannot be parsed again: {error}")))?;
-    Ok(NewCommit { events, ..commit })
+    Ok((NewCommit { events, ..commit }, canonical))
+}
+
+/// Whether a number of the value is stored as a real one.
+fn has_real(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.is_f64(),
+        Value::Array(items) => items.iter().any(has_real),
+        Value::Object(fields) => fields.values().any(has_real),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 /// Checks everything except the commit's size. The error is the reason of the refusal.
@@ -85,6 +108,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::canonical::tests::any_json;
+    use crate::commit::canonical_json;
     use crate::event::RecordedEvent;
     use crate::id::CommitId;
     use crate::timestamp::Timestamp;
@@ -98,24 +123,6 @@ mod tests {
             Err(AppendError::Invalid { reason, .. }) => Err(reason),
             Err(error) => panic!("{error}"),
         }
-    }
-
-    fn any_json() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![
-            Just(Value::Null),
-            any::<bool>().prop_map(Value::from),
-            any::<i64>().prop_map(Value::from),
-            any::<u64>().prop_map(Value::from),
-            any::<f64>().prop_map(Value::from),
-            (-1000i32..1000).prop_map(|n| Value::from(f64::from(n) / 4.0)),
-            ".*".prop_map(Value::from),
-        ];
-        leaf.prop_recursive(6, 40, 6, |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..6).prop_map(Value::from),
-                prop::collection::btree_map(".{0,8}", inner, 0..6).prop_map(|map| map.into_iter().collect()),
-            ]
-        })
     }
 
     proptest! {

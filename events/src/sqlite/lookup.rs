@@ -1,9 +1,9 @@
 //! Queries in addition to the port, which the embedded log's indexes make cheap.
 
-use rusqlite::{Connection, OptionalExtension as _, Params, Row};
+use rusqlite::{Connection, Params, Row};
 
 use super::SqliteLog;
-use super::places;
+use super::places::{self, StoredHash};
 use super::read::{self, FailedRead};
 use super::row::{COLUMNS, RawCommit};
 use crate::commit::{Commit, CommitHash};
@@ -68,17 +68,15 @@ impl SqliteLog {
     /// `stream` has no commit with the first version `first`.
     pub async fn place_of(&self, stream: &StreamId, first: u64) -> Result<Option<u64>, ReadError> {
         let stream = stream.clone();
-        self.inner
-            .readers
-            .with(move |connection| read::place_of(connection, &stream, first).map_err(ReadError::of))
-            .await
+        self.inner.readers.with(move |connection| read::place_of(connection, &stream, first)).await
     }
 
     /// The hashes of at most `limit` commits of a project, in the order of their places, from the place `from` on. They are as they were
     /// stored: whether a commit's content matches its hash is not checked.
     ///
     /// # Errors
-    /// [`ReadError::Damaged`] where a place is missing or occurs twice.
+    /// [`ReadError::Damaged`] if the commit at `from` is missing or its place occurs twice. Where a later place is wrong, only the hashes before
+    /// it are returned.
     pub async fn hashes_of_project(
         &self,
         project_id: &ProjectId,
@@ -89,14 +87,28 @@ impl SqliteLog {
         self.inner.readers.with(move |connection| places::hashes(connection, &project_id, from, limit)).await
     }
 
-    /// The stream and the first version of the project's first commit with the place `place` or a later one.
-    pub async fn commit_at(
+    /// The hashes of at most `limit` commits of a project after `position`, in the order of the log, also of damaged commits.
+    pub async fn hashes_after(
         &self,
         project_id: &ProjectId,
-        place: u64,
+        position: u64,
+        limit: usize,
+    ) -> Result<Vec<StoredHash>, ReadError> {
+        let project_id = project_id.clone();
+        let read =
+            move |connection: &Connection| places::hashes_after(connection, &project_id, position, limit);
+        self.inner.readers.with(read).await
+    }
+
+    /// The stream and the first version of the commit of the project before which there are `number` others in the order of the log. Does
+    /// not need their places, and takes time in proportion to `number`.
+    pub async fn nth_commit(
+        &self,
+        project_id: &ProjectId,
+        number: u64,
     ) -> Result<Option<(String, u64)>, ReadError> {
         let project_id = project_id.clone();
-        self.inner.readers.with(move |connection| places::commit_at(connection, &project_id, place)).await
+        self.inner.readers.with(move |connection| places::nth_commit(connection, &project_id, number)).await
     }
 
     /// The projects that have commits after `position` (0: all), and the last position of the log.
@@ -109,7 +121,7 @@ impl SqliteLog {
         let project_id = project_id.clone();
         let next = move |connection: &Connection| {
             let next = read::next_place(connection, &project_id).map_err(ReadError::of)?;
-            Ok(u64::try_from(next).unwrap_or(0))
+            next.map_err(|reason| places::damaged(&project_id, reason))
         };
         self.inner.readers.with(next).await
     }
@@ -124,45 +136,35 @@ impl SqliteLog {
         self.inner.readers.with(find).await
     }
 
-    /// The place of the project's first commit that was recorded at `time` or later; `None` if there is none.
+    /// The place of the project's first commit that was recorded at `time` or later; `None` if there is none. A commit whose clock had been
+    /// set back by more than ten minutes may be missed.
     pub async fn first_place_since(
         &self,
         project_id: &ProjectId,
         time: Timestamp,
     ) -> Result<Option<u64>, ReadError> {
-        let condition = "recorded_at >= ?2 ORDER BY position LIMIT 1";
-        self.place_where(project_id, condition, time).await
+        self.place_by_time(project_id, time, places::first_since).await
     }
 
-    /// The place of the project's last commit that was recorded before `time`; `None` if there is none.
+    /// The place of the project's last commit that was recorded before `time`; `None` if there is none. A commit whose clock had been
+    /// set back by more than ten minutes may be missed.
     pub async fn last_place_before(
         &self,
         project_id: &ProjectId,
         time: Timestamp,
     ) -> Result<Option<u64>, ReadError> {
-        let condition = "recorded_at < ?2 ORDER BY position DESC LIMIT 1";
-        self.place_where(project_id, condition, time).await
+        self.place_by_time(project_id, time, places::last_before).await
     }
 
-    async fn place_where(
+    async fn place_by_time(
         &self,
         project_id: &ProjectId,
-        condition: &'static str,
         time: Timestamp,
+        find: places::FindByTime,
     ) -> Result<Option<u64>, ReadError> {
-        let project_id = project_id.to_string();
-        self.inner
-            .readers
-            .with(move |connection| {
-                let sql = format!("SELECT place FROM commits WHERE project_id = ?1 AND {condition}");
-                let query = || -> rusqlite::Result<Option<i64>> {
-                    let parameters = (project_id, time.to_string());
-                    connection.prepare_cached(&sql)?.query_row(parameters, |row| row.get(0)).optional()
-                };
-                let place = query().map_err(ReadError::of)?;
-                Ok(place.and_then(|place| u64::try_from(place).ok()))
-            })
-            .await
+        let project_id = project_id.clone();
+        let read = move |connection: &Connection| find(connection, &project_id, time);
+        self.inner.readers.with(read).await
     }
 
     /// Returns the places of at most `limit` commits after `position` in the order of their positions, also of damaged commits.
@@ -196,7 +198,7 @@ fn read_places(connection: &Connection, position: u64, limit: usize) -> rusqlite
         Ok(CommitPlace {
             position: u64::try_from(row.get::<_, i64>(0)?).unwrap_or(0),
             project_id: String::from_utf8_lossy(&row.get::<_, Vec<u8>>(1)?).into_owned(),
-            place: row.get_ref(2)?.as_i64().ok().and_then(|place| u64::try_from(place).ok()),
+            place: places::place(row, 2)?,
         })
     };
     let parameters = (read::integer(position), read::integer(limit as u64));

@@ -42,6 +42,12 @@ const SCHEMA: &str = "
 /// Attempts to get a lock, about a millisecond apart.
 const MAX_LOCK_ATTEMPTS: i32 = 60_000;
 
+/// The page cache of a connection that writes: 16 MiB, as SQLite states it.
+const WRITER_CACHE_KIB: i32 = -16 * 1024;
+
+/// After how many pages the write-ahead log is copied into the file: 32 MiB.
+const CHECKPOINT_PAGES: i32 = 8192;
+
 /// Why the log's file was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -112,6 +118,11 @@ pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     }
     let mut connection =
         connect(path, OpenFlags::SQLITE_OPEN_CREATE).map_err(|source| failed(path, source))?;
+    // Streams are appended to in no order: pages of indexes are written many times before they are copied from the write-ahead log.
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_KIB).map_err(|source| failed(path, source))?;
+    connection
+        .pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)
+        .map_err(|source| failed(path, source))?;
     prepare_schema(path, &mut connection)?;
     Ok(connection)
 }

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 
 use rusqlite::{Connection, OptionalExtension, Params, ffi};
 
+use super::places::place;
 use super::row::{COLUMNS, DamagedRow, RawCommit, hash};
 use crate::commit::{Commit, Head};
 use crate::id::{CommitId, ProjectId};
@@ -80,11 +81,16 @@ pub(super) fn head_of(connection: &Connection, stream: &StreamId) -> rusqlite::R
     })
 }
 
-/// The place of the next commit among the commits of the project.
-pub(super) fn next_place(connection: &Connection, project_id: &ProjectId) -> rusqlite::Result<i64> {
+/// Returns the place of the next commit among the commits of the project, or why it is not known.
+pub(super) fn next_place(
+    connection: &Connection,
+    project_id: &ProjectId,
+) -> rusqlite::Result<Result<u64, String>> {
     let sql = "SELECT place FROM commits WHERE project_id = ? ORDER BY position DESC LIMIT 1";
-    let last = connection.prepare_cached(sql)?.query_row([project_id.as_str()], |row| row.get(0));
-    Ok(last.optional()?.map_or(0, |place: i64| place + 1))
+    let last = connection.prepare_cached(sql)?.query_row([project_id.as_str()], |row| place(row, 0));
+    let next = last.optional()?.map_or(Some(0), |place| place?.checked_add(1));
+    let next = next.filter(|place| i64::try_from(*place).is_ok());
+    Ok(next.ok_or_else(|| format!("the last commit of the project {project_id} has no valid place")))
 }
 
 /// The place of the commit of `stream` with the first version `first` among the commits of its project.
@@ -92,13 +98,19 @@ pub(super) fn place_of(
     connection: &Connection,
     stream: &StreamId,
     first: u64,
-) -> rusqlite::Result<Option<u64>> {
-    let sql = "SELECT place FROM commits WHERE stream = ? AND first = ?";
-    let place = connection
-        .prepare_cached(sql)?
-        .query_row((stream.to_string(), integer(first)), |row| row.get::<_, i64>(0))
-        .optional()?;
-    Ok(place.and_then(|place| u64::try_from(place).ok()))
+) -> Result<Option<u64>, ReadError> {
+    let query = || {
+        let sql = "SELECT place FROM commits WHERE stream = ? AND first = ?";
+        let parameters = (stream.to_string(), integer(first));
+        connection.prepare_cached(sql)?.query_row(parameters, |row| place(row, 0)).optional()
+    };
+    match query().map_err(ReadError::of)? {
+        Some(None) => Err(ReadError::Damaged {
+            stream: stream.to_string(),
+            reason: format!("its commit at {first} has no valid place"),
+        }),
+        found => Ok(found.flatten()),
+    }
 }
 
 /// The commit with this id in `stream`.

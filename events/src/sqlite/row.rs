@@ -96,14 +96,14 @@ pub(super) fn hash(bytes: &[u8]) -> Option<CommitHash> {
 // A damaged row may hold anything in any column. Invalid values become values that `parse` refuses, so that the row's
 // stream and position can still be reported.
 
-fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+pub(super) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     Ok(match row.get_ref(column)? {
         ValueRef::Integer(number) => u64::try_from(number).unwrap_or(0),
         _ => 0,
     })
 }
 
-fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+pub(super) fn text(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
     Ok(match row.get_ref(column)? {
         ValueRef::Text(text) => String::from_utf8_lossy(text).into_owned(),
         _ => String::new(),

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -8,7 +9,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::wake::announce;
 use super::{open, read};
-use crate::commit::{Commit, NewCommit, canonical_json};
+use crate::commit::{Commit, Head, NewCommit};
+use crate::id::ProjectId;
 use crate::log::{AppendError, Appended, Expected, Part};
 use crate::stream::StreamId;
 
@@ -24,6 +26,8 @@ pub(super) struct Request {
     pub(super) stream: StreamId,
     pub(super) expected: Expected,
     pub(super) commit: NewCommit,
+    /// The events as canonical JSON.
+    pub(super) events: Vec<u8>,
     pub(super) result: oneshot::Sender<AppendResult>,
 }
 
@@ -41,8 +45,8 @@ pub(super) fn run(mut writer: Writer, mut queue: mpsc::Receiver<Request>, positi
     while queue.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
         let (requests, waiting): (Vec<_>, Vec<_>) = group
             .drain(..)
-            .map(|Request { stream, expected, commit, result }| {
-                ((stream.clone(), expected, commit), (stream, result))
+            .map(|Request { stream, expected, commit, events, result }| {
+                ((stream.clone(), expected, commit, events), (stream, result))
             })
             .unzip();
         match writer.append_all(requests) {
@@ -82,14 +86,15 @@ impl Writer {
     /// transaction is committed: even a conflict may be with a commit of the same group.
     fn append_all(
         &mut self,
-        requests: Vec<(StreamId, Expected, NewCommit)>,
+        requests: Vec<(StreamId, Expected, NewCommit, Vec<u8>)>,
     ) -> rusqlite::Result<(Vec<AppendResult>, Option<u64>)> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut results = Vec::with_capacity(requests.len());
         let mut last = None;
-        for (stream, expected, commit) in requests {
+        let mut known = Known::default();
+        for (stream, expected, commit, events) in requests {
             // No savepoint is needed: an append has one statement that writes, and a statement is atomic.
-            let result = append(&transaction, stream, expected, commit)?;
+            let result = append(&transaction, &mut known, (stream, expected, commit, &events))?;
             if matches!(result, Ok(Appended { repeated: false, .. })) {
                 last = u64::try_from(transaction.last_insert_rowid()).ok();
             }
@@ -111,19 +116,53 @@ impl Writer {
     }
 }
 
+/// What a transaction has written or looked up, which no other process can change before it ends.
+#[derive(Default)]
+struct Known {
+    heads: HashMap<StreamId, Head>,
+    /// The next places of projects.
+    places: HashMap<ProjectId, u64>,
+}
+
+impl Known {
+    /// The place of the next commit among the commits of the project, or why it is not known.
+    fn next_place(
+        &self,
+        transaction: &Connection,
+        project_id: &ProjectId,
+    ) -> rusqlite::Result<Result<u64, String>> {
+        match self.places.get(project_id) {
+            Some(place) => Ok(Ok(*place)),
+            None => read::next_place(transaction, project_id),
+        }
+    }
+
+    /// Adds a commit that was written at `place`.
+    fn add(&mut self, commit: &Commit, place: u64) {
+        self.heads.insert(commit.stream.clone(), commit.head());
+        self.places.insert(commit.stream.project_id().clone(), place + 1);
+    }
+}
+
 fn append(
     transaction: &Connection,
-    stream: StreamId,
-    expected: Expected,
-    commit: NewCommit,
+    known: &mut Known,
+    (stream, expected, commit, events): (StreamId, Expected, NewCommit, &[u8]),
 ) -> rusqlite::Result<AppendResult> {
-    if let Some(there) = read::commit_with_id(transaction, &stream, &commit.id)? {
+    let head = match known.heads.get(&stream) {
+        Some(head) => Ok(*head),
+        None => read::head_of(transaction, &stream)?,
+    };
+    // A stream without commits has none with this id.
+    if head != Ok(Head::EMPTY)
+        && let Some(there) = read::commit_with_id(transaction, &stream, &commit.id)?
+    {
         return Ok(match there {
             Ok(commit) => Ok(Appended { commit, repeated: true }),
             Err(damaged) => Err(AppendError::Damaged { stream, reason: damaged.reason }),
         });
     }
-    let head = match read::head_of(transaction, &stream)? {
+    let head = match head {
         Ok(head) => head,
         Err(reason) => return Ok(Err(AppendError::Damaged { stream, reason })),
     };
@@ -132,18 +171,22 @@ fn append(
     {
         return Ok(Err(AppendError::Conflict { stream, expected: version, actual: head.version }));
     }
-    let commit = Commit::following(stream, head, commit);
-    insert(transaction, &commit)?;
+    let place = match known.next_place(transaction, stream.project_id())? {
+        Ok(place) => place,
+        Err(reason) => return Ok(Err(AppendError::Damaged { stream, reason })),
+    };
+    let commit = Commit::of_encoded(stream, head, commit, events);
+    insert(transaction, &commit, events, place)?;
+    known.add(&commit, place);
     Ok(Ok(Appended { commit, repeated: false }))
 }
 
-fn insert(transaction: &Connection, commit: &Commit) -> rusqlite::Result<()> {
+fn insert(transaction: &Connection, commit: &Commit, events: &[u8], place: u64) -> rusqlite::Result<()> {
     let mut statement = transaction.prepare_cached(
         "INSERT INTO commits (stream, first, last, commit_id, recorded_at, events, prev_hash, hash, slot, place)
          VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )?;
-    let place = read::next_place(transaction, commit.stream.project_id())?;
-    let events = String::from_utf8(canonical_json(&commit.events)).expect("JSON is UTF-8");
+    let events = std::str::from_utf8(events).expect("JSON is UTF-8");
     statement.execute((
         commit.stream.to_string(),
         read::integer(commit.first),
@@ -154,7 +197,7 @@ fn insert(transaction: &Connection, commit: &Commit) -> rusqlite::Result<()> {
         commit.prev_hash.as_bytes(),
         commit.hash.as_bytes(),
         Part::slot(&commit.stream),
-        place,
+        read::integer(place),
     ))?;
     Ok(())
 }

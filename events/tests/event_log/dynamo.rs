@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::BehaviorVersion;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamio_events::audit::Verifier;
 use streamio_events::contract::LogHarness;
@@ -62,11 +62,12 @@ impl LogHarness for DynamoHarness {
 streamio_events::event_log_contract!(DynamoHarness::new());
 
 /// A client of DynamoDB at another address, with short pauses between its four attempts. It has no timeouts: on a busy
-/// machine they would add requests, and some tests count requests.
+/// machine they would add requests, and some tests count requests. Retries at this address do not use up those at others: the clients of a
+/// process share a budget of retries by partition.
 pub(crate) fn client_at(endpoint: &str) -> Client {
     let retries = RetryConfig::standard().with_max_attempts(4).with_initial_backoff(Duration::from_millis(2));
     let config = dynamo().client().config().to_builder().endpoint_url(endpoint).retry_config(retries);
-    Client::from_conf(config.build())
+    Client::from_conf(config.retry_partition(RetryPartition::new(endpoint.to_owned())).build())
 }
 
 #[test]

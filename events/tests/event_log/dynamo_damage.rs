@@ -210,3 +210,44 @@ async fn an_audit_finds_changes_in_the_table() {
         assert!(expected, "{attribute}: {finding:?}");
     }
 }
+
+/// What an operator's verification and list of projects read.
+#[tokio::test]
+async fn a_scan_that_goes_on_after_damage_returns_every_other_commit_in_any_parts_and_pages() {
+    let harness = DynamoHarness::new();
+    let log = harness.open().await;
+    append_commits(&log).await;
+    let project: StreamId = "project/acme".parse().unwrap();
+    log.append(&project, Expected::Any, commit("project", 1)).await.unwrap();
+    damage(&harness, &stream(1), 1, "events", Some(text("not JSON"))).await;
+    put(&harness, vec![("pk", text("nonsense")), ("sk", number("1"))]).await;
+    let scan = async |prefix: Option<&str>, parts: u32, limit: usize| {
+        let (mut whole, mut damaged) = (Vec::new(), Vec::new());
+        for part in (0..parts).map(|index| Part::new(index, parts).unwrap()) {
+            let mut after: Option<String> = None;
+            loop {
+                let page = log.scan_streams(part, prefix, after.as_deref(), limit).await.unwrap();
+                for commit in page.commits {
+                    match commit {
+                        Ok(commit) => whole.push(commit.stream.to_string()),
+                        Err(item) => damaged.push(item.stream),
+                    }
+                }
+                after = page.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+        whole.sort();
+        damaged.sort();
+        (whole, damaged)
+    };
+    for (parts, limit) in [(1, 1), (1, 2), (1, 100), (3, 1), (4, 100)] {
+        let (whole, damaged) = scan(None, parts, limit).await;
+        assert_eq!(whole, [stream(0).to_string(), stream(2).to_string(), project.to_string()]);
+        assert_eq!(damaged, [stream(1).to_string(), "nonsense".to_owned()]);
+        assert_eq!(scan(Some("project/"), parts, limit).await, (vec![project.to_string()], vec![]));
+        assert_eq!(scan(Some("video/"), parts, limit).await, (vec![], vec![]));
+    }
+}

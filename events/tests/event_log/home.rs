@@ -154,6 +154,7 @@ fn any_reply() -> impl Strategy<Value = HomeReply> {
                 expires_at,
                 revoked: flag,
                 suspended: !flag,
+                measured: None,
                 version,
             }
         });

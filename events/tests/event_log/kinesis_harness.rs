@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use aws_sdk_kinesis::Client;
-use aws_sdk_kinesis::config::retry::RetryConfig;
+use aws_sdk_kinesis::config::retry::{RetryConfig, RetryPartition};
 use aws_sdk_kinesis::types::{Record, ShardIteratorType};
 use serde_json::{Value, json};
 use streamio_events::emulators::LocalKinesis;
@@ -54,7 +54,9 @@ impl KinesisHarness {
             .config()
             .to_builder()
             .endpoint_url(self.proxy.endpoint())
-            .retry_config(retries);
+            .retry_config(retries)
+            // The clients of a process share a budget of retries by partition.
+            .retry_partition(RetryPartition::new(self.proxy.endpoint()));
         KinesisIntake::new(Client::from_conf(config.build()), &self.name).with_timeout(Duration::from_mins(1))
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Comparison {
 pub(super) enum Unit {
     /// More is better.
     RequestsPerSecond,
+    /// More is better.
+    EventsPerSecond,
     /// Wall-clock time of one operation; less is better.
     MicrosPerOperation,
     /// Processor time of the whole process per request; less is better.
@@ -37,6 +39,7 @@ impl Unit {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::RequestsPerSecond => "requests/s",
+            Self::EventsPerSecond => "events/s",
             Self::MicrosPerOperation => "µs/operation",
             Self::CpuMicrosPerRequest => "CPU µs/request",
             Self::Millis => "ms",
@@ -54,13 +57,17 @@ pub(super) enum Goal {
     AtMost(f64),
     /// Our figure is at most this, in its unit. The peer's figure does not matter.
     Within(f64),
+    /// Our figure is at least this, in its unit. The peer's figure does not matter.
+    Reach(f64),
 }
 
 impl Goal {
     /// Returns the number of the bound.
     pub(super) fn number(self) -> f64 {
         match self {
-            Self::AtLeast(number) | Self::AtMost(number) | Self::Within(number) => number,
+            Self::AtLeast(number) | Self::AtMost(number) | Self::Within(number) | Self::Reach(number) => {
+                number
+            }
         }
     }
 
@@ -69,6 +76,7 @@ impl Goal {
             Self::AtLeast(_) => "at least",
             Self::AtMost(_) => "at most",
             Self::Within(_) => "within",
+            Self::Reach(_) => "reach",
         }
     }
 }
@@ -90,7 +98,7 @@ pub(super) struct Latencies {
 impl Comparison {
     /// Returns how many times as fast ours is. If the goal bounds a cost, returns how many times as much ours costs.
     pub(super) fn ratio(&self) -> f64 {
-        let more_is_better = self.unit == Unit::RequestsPerSecond;
+        let more_is_better = matches!(self.unit, Unit::RequestsPerSecond | Unit::EventsPerSecond);
         let times_as_fast = if more_is_better { self.ours / self.peer } else { self.peer / self.ours };
         if matches!(self.goal, Some(Goal::AtMost(_) | Goal::Within(_))) {
             1.0 / times_as_fast
@@ -99,9 +107,9 @@ impl Comparison {
         }
     }
 
-    /// Returns the value that the goal bounds: our figure for [`Goal::Within`], else the ratio.
+    /// Returns the value that the goal bounds: our figure for [`Goal::Within`] and [`Goal::Reach`], else the ratio.
     pub(super) fn bounded_value(&self) -> f64 {
-        if matches!(self.goal, Some(Goal::Within(_))) { self.ours } else { self.ratio() }
+        if matches!(self.goal, Some(Goal::Within(_) | Goal::Reach(_))) { self.ours } else { self.ratio() }
     }
 
     /// Returns whether the goal is met, or `None` if there is no goal.
@@ -112,6 +120,7 @@ impl Comparison {
             Goal::AtLeast(number) => ratio.is_finite() && ratio >= number,
             Goal::AtMost(number) => ratio > 0.0 && ratio <= number,
             Goal::Within(number) => self.ours > 0.0 && self.ours <= number,
+            Goal::Reach(number) => self.ours.is_finite() && self.ours >= number,
         })
     }
 }
@@ -165,6 +174,16 @@ mod tests {
         let size = |ours| Comparison::sample(ours, 3.0, Unit::Megabytes, Some(Goal::Within(12.0)));
         assert!((size(9.0).ratio() - 3.0).abs() < 1e-9);
         assert_eq!((size(12.0).met(), size(12.1).met()), (Some(true), Some(false)));
+    }
+
+    #[test]
+    fn a_figure_to_reach_is_ours() {
+        let rate = |ours| Comparison::sample(ours, 9.0, Unit::EventsPerSecond, Some(Goal::Reach(60.0)));
+        assert_eq!(
+            (rate(60.0).met(), rate(59.0).met(), rate(f64::NAN).met()),
+            (Some(true), Some(false), Some(false))
+        );
+        assert!((rate(18.0).ratio() - 2.0).abs() < 1e-9 && (rate(18.0).bounded_value() - 18.0).abs() < 1e-9);
     }
 
     #[test]

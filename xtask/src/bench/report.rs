@@ -101,7 +101,7 @@ fn table<const N: usize>(
 
 fn figure(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::RequestsPerSecond => format!("{value:.0}"),
+        Unit::RequestsPerSecond | Unit::EventsPerSecond => format!("{value:.0}"),
         Unit::CpuMicrosPerRequest | Unit::Millis => format!("{value:.1}"),
         Unit::MicrosPerOperation | Unit::Megabytes => format!("{value:.2}"),
     }
@@ -110,6 +110,7 @@ fn figure(value: f64, unit: Unit) -> String {
 fn goal(goal: Goal, unit: Unit) -> String {
     match goal {
         Goal::Within(number) => format!("<= {number} {}", unit.name()),
+        Goal::Reach(number) => format!(">= {number} {}", unit.name()),
         Goal::AtLeast(number) => format!(">= {number}x"),
         Goal::AtMost(number) => format!("<= {number}x"),
     }
