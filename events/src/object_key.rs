@@ -300,6 +300,19 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_keys_are_accepted_and_longer_ones_are_not() {
+        // 1,024 bytes of S3, without 96 for the longest suffix and one because `processed` is longer than `projects`.
+        let of = |bytes: usize| "a".repeat(bytes - "projects/acme/".len());
+        let too_long = |bytes, limit| InvalidKey::TooLong { bytes, limit };
+        assert_eq!(SourceKey::new(&acme(), "", &of(927)).unwrap().as_str().len(), 927);
+        assert_eq!(SourceKey::new(&acme(), "", &of(928)), Err(InvalidKeyPart::Filename(too_long(928, 927))));
+        let processed =
+            |bytes: usize| format!("processed/acme/{}", "a".repeat(bytes - "processed/acme/".len()));
+        assert!(processed(1024).parse::<ProcessedKey>().is_ok());
+        assert_eq!(processed(1025).parse::<ProcessedKey>(), Err(too_long(1025, 1024)));
+    }
+
+    #[test]
     fn only_keys_under_an_attempts_prefix_belong_to_it() {
         let processed: ProcessedKey = "processed/acme/a.mp4".parse().unwrap();
         let of = |rest: &str| processed.attempt_of(&format!("processed/acme/a.mp4.hls/{rest}"));
@@ -330,8 +343,9 @@ mod tests {
                 prop_assert!(key.as_str().ends_with(&*to_nfc(&filename)));
                 prop_assert_eq!(SourceKey::new(&acme(), &to_nfc(&path), &to_nfc(&filename)), Ok(key.clone()));
                 prop_assert!(!key.as_str().split('/').any(|segment| matches!(segment, "" | "." | "..")));
+                prop_assert_eq!(["projects/acme/", key.rest()].concat(), key.as_str());
                 let processed = key.processed();
-                prop_assert!(processed.as_str().starts_with("processed/acme/"));
+                prop_assert_eq!(["processed/acme/", key.rest()].concat(), processed.as_str());
                 prop_assert_eq!(processed.as_str().parse::<ProcessedKey>(), Ok(processed.clone()));
                 prop_assert_eq!(processed.hls_master().as_str().parse::<ProcessedKey>(), Ok(processed.hls_master()));
                 prop_assert!(processed.attempt_prefix(u32::MAX, u32::MAX).len() <= MAX_KEY_BYTES - 48);

@@ -27,6 +27,7 @@ mod sequencer;
 mod source_object;
 mod state;
 mod status;
+mod unremoved;
 
 pub use fold::fold_as_of;
 pub use policy::Policy;
@@ -38,3 +39,4 @@ pub use source_object::{
 };
 pub use state::{Accepted, Arrival, ClosedGrant, Deletion, GrantEnd, OpenGrant, Phase, Upload, Video};
 pub use status::{VideoState, VideoStatus};
+pub use unremoved::Unremoved;

@@ -48,6 +48,7 @@ impl Api {
             expires_at: None,
             revoked: false,
             suspended: false,
+            measured: None,
             version: 1,
         };
         let response = Arc::new(Mutex::new(Response::new(Bytes::new())));

@@ -71,10 +71,14 @@ impl<'a> Ports<'a> {
     }
 }
 
-/// Whether a reaction to `commit` may have something to do. `false` for progress, starts and quarantine.
+/// Whether a reaction to `commit` may have something to do. `false` for progress, starts, quarantine, and records of outputs that were
+/// removed.
 pub fn calls_for_action(commit: &Commit) -> bool {
     !commit.events.iter().all(|event| {
-        matches!(event.kind.as_str(), "processing.progressed" | "processing.started" | "stream.quarantined")
+        matches!(
+            event.kind.as_str(),
+            "processing.progressed" | "processing.started" | "stream.quarantined" | "outputs.removed"
+        )
     })
 }
 
@@ -227,8 +231,7 @@ impl<'a> Reaction<'a> {
             Kind::Attempts => self.advance_attempts().await,
             Kind::Slots => self.release_slot().await,
             Kind::Versions => {
-                // Before the record of a removed version: until that is recorded, the sweep tries again.
-                cleanup::remove_unused(self.ports, &mut self.video).await?;
+                cleanup::remove_and_record(self.ports, self.now, &mut self.video).await?;
                 self.remove_versions().await
             }
             Kind::Grants => self.end_grants().await,

@@ -1,7 +1,8 @@
 //! The periodic sweep: finds videos that are due although no event arrived.
 //!
 //! Due are attempts that were not launched, workers without a heartbeat, retry pauses that have ended, completed attempts that are
-//! not published, and expired grants, whose event notification may have been lost.
+//! not published, expired grants, whose event notification may have been lost, and objects of deleted and replaced content whose removal is
+//! not recorded.
 //!
 //! Where a project's concurrent encodes are limited, the sweep also releases the slots of attempts that have ended, and launches those
 //! that wait for them.

@@ -20,7 +20,8 @@ pub struct MemoryObjects {
     stored: Mutex<HashMap<String, Vec<ObjectInfo>>>,
     head_calls: Mutex<usize>,
     removed: Mutex<Vec<String>>,
-    fails: Mutex<bool>,
+    /// After how many operations one fails.
+    fails_after: Mutex<Option<usize>>,
     refused: Mutex<Option<String>>,
     after_head: Mutex<Option<(String, Callback)>>,
 }
@@ -33,7 +34,12 @@ impl MemoryObjects {
 
     /// Makes the next operation fail.
     pub fn fail_next(&self) {
-        *self.fails.lock().unwrap() = true;
+        self.fail_after(0);
+    }
+
+    /// Makes the operation after the next `successes` fail.
+    pub fn fail_after(&self, successes: usize) {
+        *self.fails_after.lock().unwrap() = Some(successes);
     }
 
     /// Makes all reads and deletions of this version fail.
@@ -137,8 +143,10 @@ impl MemoryObjects {
     }
 
     fn check_available(&self) -> Result<(), AdapterError> {
-        if std::mem::take(&mut *self.fails.lock().unwrap()) {
-            return Err("unavailable".into());
+        let mut fails_after = self.fails_after.lock().unwrap();
+        match fails_after.take() {
+            Some(0) => return Err("unavailable".into()),
+            successes => *fails_after = successes.map(|successes| successes - 1),
         }
         Ok(())
     }

@@ -7,9 +7,11 @@ mod encode_slots;
 mod grants;
 mod limits;
 mod lost_notifications;
+mod measuring;
 mod outages;
 mod projects;
 mod publication;
+mod removals;
 mod sweep;
 mod versions;
 

@@ -35,6 +35,8 @@ faults! {
     LostResponse = "lost-response",
     /// The log does not respond.
     LogUnavailable = "log-unavailable",
+    /// The disk of one machine's log is full: the log refuses commits, and can be read.
+    LogDiskFull = "log-disk-full",
     /// The log rejects some calls.
     LogThrottled = "log-throttled",
     /// The object store does not respond.
@@ -129,7 +131,12 @@ impl Fault {
     pub(crate) fn expires_attempts(self) -> bool {
         matches!(
             self,
-            Self::LogUnavailable | Self::Partition | Self::ClockAhead | Self::ClockBehind | Self::PowerLoss
+            Self::LogUnavailable
+                | Self::LogDiskFull
+                | Self::Partition
+                | Self::ClockAhead
+                | Self::ClockBehind
+                | Self::PowerLoss
         )
     }
 
@@ -140,6 +147,7 @@ impl Fault {
             Self::Crash
                 | Self::LostResponse
                 | Self::LogUnavailable
+                | Self::LogDiskFull
                 | Self::LogThrottled
                 | Self::StoreUnavailable
                 | Self::HeadThrottled
@@ -178,6 +186,7 @@ impl Fault {
             Self::LogThrottled => (HOUR, 150),
             Self::LostResponse | Self::LostViewResponse => (HOUR, 300),
             Self::LogUnavailable
+            | Self::LogDiskFull
             | Self::StoreUnavailable
             | Self::ViewsUnavailable
             | Self::Partition

@@ -3,12 +3,15 @@
 //! The checks have a state of their own, which is derived from events, objects and the tenants' calls without the product's
 //! decisions. Only the comparison of views uses the product's fold.
 
+mod dead_letters;
 mod delays;
 mod end;
 mod events;
 mod limits;
 mod objects;
 mod oracle;
+mod removals;
+mod unversioned;
 
 pub(crate) use self::end::{check_quiet, kinds};
 pub(crate) use self::objects::{object_removed, result_written};
@@ -61,6 +64,9 @@ pub(crate) fn row_written(state: &mut State, row: &VideoRow) {
     };
     if !is_equal {
         state.oracle.violated(format!("a row of {stream} at version {} is not its fold", row.video.version));
+    }
+    if state.oracle.videos.get(&stream).is_some_and(|facts| removals::is_never_due(facts, row)) {
+        state.oracle.violated(format!("{stream}: outputs are left, and nothing of the video is due"));
     }
 }
 

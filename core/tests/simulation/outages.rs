@@ -38,7 +38,8 @@ fn plan(seed: u64, fault: Fault, has_one_clock: bool) -> Plan {
     }
     let until = BEGINS + HOUR + SECOND;
     items.push(Item::Fault(FaultPeriod { fault, from: BEGINS, until, per_mille: 1000 }));
-    Plan { has_one_clock, items, ..Plan::of_seed(seed, 4, &[]) }
+    let has_versions = has_one_clock || seed.is_multiple_of(2);
+    Plan { has_one_clock, has_versions, items, ..Plan::of_seed(seed, 4, &[]) }
 }
 
 /// Uploads that take longer than their URLs are valid. Their event notifications are lost, and the clock is set forward while they are in
@@ -59,7 +60,7 @@ fn plan_of_long_uploads(seed: u64) -> Plan {
     let mut items: Vec<Item> = items.into_iter().map(longer).collect();
     let fault = Fault::LostNotification;
     items.push(Item::Fault(FaultPeriod { fault, from: 0, until: 3 * HOUR, per_mille: 1000 }));
-    Plan { has_one_clock: true, items, ..Plan::of_seed(seed, 4, &[]) }
+    Plan { has_one_clock: true, has_versions: true, items, ..Plan::of_seed(seed, 4, &[]) }
 }
 
 fn check(fault: Fault, kinds_of_clock: &[bool]) {
@@ -77,6 +78,11 @@ fn check(fault: Fault, kinds_of_clock: &[bool]) {
 #[test]
 fn an_hour_without_the_log_ends_no_video() {
     check(Fault::LogUnavailable, &[false, true]);
+}
+
+#[test]
+fn an_hour_with_a_full_disk_of_the_log_ends_no_video() {
+    check(Fault::LogDiskFull, &[true]);
 }
 
 #[test]

@@ -26,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) active: Millis,
     /// Whether all components read one clock, and grants are in the log before their URLs are returned, as on one machine.
     pub(crate) has_one_clock: bool,
+    /// Whether the bucket of sources keeps versions. That of one machine does.
+    pub(crate) has_versions: bool,
     /// How many times longer calls take than on a good network: slow calls race with more others.
     pub(crate) slowness: u64,
     /// How long rejected and replaced versions are kept.
@@ -137,7 +139,7 @@ impl Quality {
 pub(crate) const PROJECTS: usize = 3;
 
 /// The number of files of each project.
-const FILES: usize = 5;
+pub(crate) const FILES: usize = 5;
 
 /// The number of API keys of each project.
 pub(crate) const KEYS: usize = 2;
@@ -162,7 +164,8 @@ impl Plan {
         let concurrent_encodes = *random
             .choice(&[Limit::AtMost(1), Limit::AtMost(2), Limit::Unlimited])
             .unwrap_or(&Limit::Unlimited);
-        Self { seed, active, has_one_clock, slowness, retention, concurrent_encodes, items }
+        let has_versions = has_one_clock || random.u8(..3) > 0;
+        Self { seed, active, has_one_clock, has_versions, slowness, retention, concurrent_encodes, items }
     }
 
     /// The operations.
@@ -185,6 +188,11 @@ impl Plan {
     /// Whether a fault of this kind is planned.
     pub(crate) fn has(&self, fault: Fault) -> bool {
         self.periods().iter().any(|period| period.fault == fault)
+    }
+
+    /// Whether clocks are wrong at some time.
+    pub(crate) fn has_clock_faults(&self) -> bool {
+        self.has(Fault::ClockAhead) || self.has(Fault::ClockBehind)
     }
 
     /// The uploads that nothing disturbs: no other operation is about their video, their key is not revoked and their project not

@@ -132,9 +132,10 @@ impl Summary {
 
     /// The kinds of events that never happened, of those that the application records.
     pub(crate) fn unseen_events(&self) -> Vec<&'static str> {
-        const EVENTS: [&str; 21] = [
+        const EVENTS: [&str; 22] = [
             "key.created",
             "key.revoked",
+            "outputs.removed",
             "playback.granted",
             "processing.completed",
             "processing.dispatched",
@@ -186,7 +187,11 @@ pub(crate) fn describe(settings: &Settings, (seed, violation): &(u64, String)) -
         shrunk.items.len(),
         plan.items.len()
     );
-    let _ = writeln!(text, "  one clock: {}, retention: {:?}", shrunk.has_one_clock, shrunk.retention);
+    let _ = writeln!(
+        text,
+        "  one clock: {}, versions: {}, retention: {:?}",
+        shrunk.has_one_clock, shrunk.has_versions, shrunk.retention
+    );
     for item in &shrunk.items {
         let _ = writeln!(text, "  {item:?}");
     }

@@ -327,7 +327,7 @@ async fn put(
                 grant: upload.names_grant.then(|| grant_id(operation.id).to_string()),
             };
             let (stored, sequencer) = state.raw.put(key.as_str(), info, Content::Source);
-            state.oracle.object_stored(operation, &stored, completed_at);
+            state.oracle.object_stored(operation, &stored, completed_at, world.engine.now());
             (stored, sequencer)
         };
         world.trace(|| {

@@ -89,7 +89,7 @@ impl World {
         let policy = plan.policy();
         let state = State {
             ledger: Ledger::default(),
-            raw: Bucket::new(true),
+            raw: Bucket::new(plan.has_versions),
             processed: Bucket::new(false),
             rows: BTreeMap::new(),
             feeds: Feeds::default(),

@@ -155,11 +155,11 @@ event_body! {
     UploadRemoved {
         /// The object's key.
         s3_key: SourceKey,
-        /// The object's version.
+        /// The object's version; `null` for an object without a version.
         version_id: String,
         /// Why it was not kept.
         reason: RemovalReason,
-        /// Its size in bytes; 0 in events of earlier releases.
+        /// Its size in bytes; 0 in events of earlier releases, and for the source of a deleted video in a bucket without versions.
         #[serde(default, skip_serializing_if = "is_zero")]
         bytes: u64,
     }

@@ -40,6 +40,15 @@ event_body! {
 }
 
 event_body! {
+    /// Outputs that are not published any more were removed: all of a deleted video, or those of a replaced one that the publication after
+    /// it has nothing for.
+    OutputsRemoved {
+        /// The deleted generation, or the published one. Outputs of earlier generations were removed, too.
+        generation: u32,
+    }
+}
+
+event_body! {
     /// The tenant deleted the video. Its objects are removed.
     VideoDeleted {
         /// The latest generation at that time; later ones are not affected.

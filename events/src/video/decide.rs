@@ -10,7 +10,7 @@
 //! | `attempt` | what a worker records about its attempt |
 //! | `upload` | what an event notification, or its absence, causes |
 //! | `grant` | which grant an object uses, and why it uses none |
-//! | `removal` | which versions of a source are removed |
+//! | `removal` | which versions of a source are removed, and when nothing is left of deleted and replaced content |
 //! | `command` | delete and reprocess |
 //! | `update` | change the metadata |
 
@@ -31,6 +31,6 @@ pub use self::attempt::{
 pub use self::command::{Refusal, delete, reprocess};
 pub use self::decision::Decision;
 pub use self::next_step::{Step, bucket_check, due_at, next_step, step_of_attempt};
-pub use self::removal::{Removal, due_removals, versions_removed};
+pub use self::removal::{Removal, due_removals, unused_removed, versions_removed};
 pub use self::update::update;
 pub use self::upload::{Arrived, Conditions, grants_expired, object_arrived, object_missing, undecided};

@@ -37,14 +37,18 @@ impl Video {
 
     /// Applies the event of `version`, which must be the one after [`Video::version`].
     pub fn apply(&mut self, version: u64, event: &RecordedEvent) -> Result<(), UnreadableEvent> {
-        let body = event.body()?;
+        self.apply_decoded(version, event.at, event.body()?);
+        Ok(())
+    }
+
+    /// [`Self::apply`] of an event whose data is decoded.
+    pub fn apply_decoded(&mut self, version: u64, at: Timestamp, body: EventBody) {
         if self.version == 0 {
-            self.created_at = event.at;
+            self.created_at = at;
         }
         self.version = version;
-        self.updated_at = self.updated_at.max(event.at);
-        self.apply_body(event.at, body);
-        Ok(())
+        self.updated_at = self.updated_at.max(at);
+        self.apply_body(at, body);
     }
 
     fn apply_body(&mut self, at: Timestamp, body: EventBody) {
@@ -53,10 +57,7 @@ impl Video {
             EventBody::UploadCompleted(completed) => self.upload_completed(at, completed),
             EventBody::UploadReceived(received) => self.upload_received(at, received),
             EventBody::UploadRejected(rejected) => self.upload_rejected(at, rejected),
-            EventBody::UploadRemoved(removed) => {
-                self.objects
-                    .retain(|known| known.object.version_id.as_deref() != Some(removed.version_id.as_str()));
-            }
+            EventBody::UploadRemoved(removed) => self.upload_removed(&removed),
             EventBody::UploadExpired(expired) => self.upload_expired(&expired),
             EventBody::ProcessingRequested(requested) => self.begin_generation(requested.generation, at),
             EventBody::ProcessingDispatched(dispatched) => {
@@ -88,6 +89,7 @@ impl Video {
                     && matches!(self.phase, Phase::Started { .. })
                 {
                     self.stable_keys.extend(completed.outputs.keys().cloned());
+                    self.removed_keys.retain(|key| completed.outputs.keys().all(|written| written != key));
                     self.interrupted_since = None;
                     self.phase =
                         Phase::Completed { at, source: completed.source, outputs: completed.outputs };
@@ -113,7 +115,8 @@ impl Video {
                     Phase::Interrupted { at, stopped: interrupted.stopped },
                 );
             }
-            EventBody::VideoReady(ready) => self.video_ready(ready),
+            EventBody::VideoReady(ready) => self.video_ready(at, ready),
+            EventBody::OutputsRemoved(removed) => self.outputs_removed(&removed),
             EventBody::VideoErrored(errored) => {
                 if errored.generation == self.generation {
                     self.phase = Phase::Errored { error: errored.error };
@@ -134,10 +137,12 @@ impl Video {
                     self.source = None;
                     self.outputs = None;
                     self.progress = 0;
+                    self.deletion_leaves_outputs();
                 }
             }
             EventBody::ProjectCreated(_)
             | EventBody::ProjectUpdated(_)
+            | EventBody::ProjectMeasured(_)
             | EventBody::ProjectSuspended(_)
             | EventBody::ProjectResumed(_)
             | EventBody::KeyCreated(_)

@@ -3,6 +3,7 @@
 
 mod action;
 mod bucket;
+mod removals;
 mod simulation;
 mod uploads;
 
@@ -326,7 +327,11 @@ proptest! {
             let video = simulation.video();
             let due_at = decide::due_at(&video, &simulation.policy);
             match next_step(&video, simulation.now, &simulation.policy) {
-                Step::Append(_) | Step::CheckBucket(_) | Step::DecideObject(_) | Step::RemoveVersions(..) => {
+                Step::Append(_)
+                | Step::CheckBucket(_)
+                | Step::DecideObject(_)
+                | Step::RemoveUnused
+                | Step::RemoveVersions(..) => {
                     prop_assert!(due_at.is_some_and(|due_at| due_at <= simulation.now));
                 }
                 Step::Wait(until) => prop_assert!(due_at.is_some_and(|due_at| due_at <= until)),

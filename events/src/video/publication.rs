@@ -67,7 +67,7 @@ impl Video {
     /// These are the keys of a deleted video, and those that earlier attempts had outputs for according to the log.
     pub fn unused_stable_keys(&self) -> Vec<ProcessedKey> {
         let Some(s3_key) = self.s3_key.as_ref() else { return Vec::new() };
-        if self.unpublished.is_some() || matches!(self.phase, Phase::Completed { .. }) {
+        if self.is_about_to_publish() {
             return Vec::new();
         }
         let mut keys = match (&self.deleted, &self.outputs) {
@@ -82,6 +82,11 @@ impl Video {
         keys
     }
 
+    /// Whether a completed attempt is about to be published: its worker may write the stable keys at any time.
+    pub(super) fn is_about_to_publish(&self) -> bool {
+        self.unpublished.is_some() || matches!(self.phase, Phase::Completed { .. })
+    }
+
     /// Notes that the current attempt ends. If it is completed, its publication may have to be continued.
     pub(super) fn set_completed_aside(&mut self) {
         if let Phase::Completed { at, source, outputs } = &self.phase
@@ -92,7 +97,7 @@ impl Video {
         }
     }
 
-    pub(super) fn video_ready(&mut self, ready: VideoReady) {
+    pub(super) fn video_ready(&mut self, at: Timestamp, ready: VideoReady) {
         let VideoReady { generation, attempt, source, outputs } = ready;
         let is_current =
             self.is_current(generation, attempt) && matches!(self.phase, Phase::Completed { .. });
@@ -103,6 +108,7 @@ impl Video {
         self.source = Some(source);
         self.outputs = Some(outputs);
         self.unpublished = None;
+        self.publication_leaves_outputs(at, generation);
         // Another state is that of a later upload.
         if is_current || (generation == self.generation && matches!(self.phase, Phase::Errored { .. })) {
             self.progress = 100;

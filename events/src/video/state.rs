@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::publication::Unpublished;
 use super::source_object::{KnownObject, ObjectStatus, SourceObject};
+use super::unremoved::Unremoved;
 use crate::id::{GrantId, KeyId, ProjectId, VideoId};
 use crate::job::Job;
 use crate::media::{MediaSource, Outputs, VideoError};
@@ -89,6 +90,12 @@ pub struct Video {
     /// The stable keys that completed attempts had outputs for, which their publications may have written.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub stable_keys: BTreeSet<ProcessedKey>,
+    /// Those of the stable keys whose removal is recorded, and that no attempt completed since had outputs for.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub removed_keys: BTreeSet<ProcessedKey>,
+    /// Outputs that must be removed. `None` once their removal is recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unremoved: Option<Unremoved>,
     /// The tenant's metadata: from the latest grant that had any, with the changes since.
     pub metadata: BTreeMap<String, String>,
     /// When the metadata was last changed other than by a grant. A grant from before, which reached the log later, does not
@@ -202,6 +209,9 @@ pub struct Deletion {
     pub version_id: Option<String>,
     /// When it was decided. An object created later is another upload, even with the same bytes.
     pub at: Timestamp,
+    /// Whether the removal of an object without a version is recorded. Of versions, each is in [`Video::objects`] until then.
+    #[serde(default)]
+    pub source_removed: bool,
 }
 
 /// How the log learned of an object in RAW.
@@ -324,6 +334,8 @@ impl Video {
             source: None,
             outputs: None,
             stable_keys: BTreeSet::new(),
+            removed_keys: BTreeSet::new(),
+            unremoved: None,
             metadata: BTreeMap::new(),
             metadata_updated_at: None,
         }
@@ -337,14 +349,6 @@ impl Video {
     /// Whether this is the attempt that may change the video.
     pub fn is_current(&self, generation: u32, attempt: u32) -> bool {
         self.generation == generation && self.attempt == attempt
-    }
-
-    /// The deletion that must still remove the object in a bucket without versions. `None` if something was uploaded
-    /// since, or if a grant is open, with which that may happen at any time. Versions are removed by
-    /// [`Step::RemoveVersions`](super::decide::Step).
-    pub fn deletion_of_source(&self) -> Option<&Deletion> {
-        let deleted = self.deleted.as_ref().filter(|deletion| deletion.version_id.is_none());
-        deleted.filter(|_| self.upload.is_none() && self.open_grants.is_empty())
     }
 
     /// Whether an upload of the key is being processed or can be played. Only a grant with `overwrite` may replace it.

@@ -111,10 +111,11 @@ async fn handle(invocation: Invocation, event: Event) -> bool {
     };
     let Event { id, arrived_at, payload, .. } = event;
     let record = Record { sequence: id.clone(), id, arrived_at, payload, content };
+    let age = if invocation.world.plan.has_one_clock { Duration::MAX } else { EVENT_AGE };
     let batch = Batch {
         function: "uploads",
         dead_letters: &invocation.views,
-        retry_policy: &RetryPolicy::since_arrival(EVENT_AGE),
+        retry_policy: &RetryPolicy::since_arrival(age),
     };
     let now = invocation.actor.now();
     batch.run(&[record], &Uploads(&invocation), now).await.failed.is_empty()

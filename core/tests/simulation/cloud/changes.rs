@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
+use streamio_core::fold_cache::WebhookFolds;
 use streamio_core::reactions::batch::react_batch;
 use streamio_core::testing::MemoryDeliveries;
 use streamio_core::views::projection::{Ports, project_batch};
@@ -69,7 +70,7 @@ impl Poller {
         let mut retry = Arc::new(retry_policy(&world, function.give_up()));
         loop {
             let seen = world.changes.count();
-            if records(&world, shard, position).is_empty() {
+            if world.state().ledger.changes_len(shard) <= position {
                 world.changes.beyond(seen).await;
                 continue;
             }
@@ -139,15 +140,18 @@ async fn handle(
     match function {
         Function::React => react_batch(batch, invocation.ports(), None, None, &records, &clock).await,
         Function::Views => {
-            let Invocation { log, views, kv, world, .. } = &invocation;
+            let Invocation { log, views, kv, projects, world, .. } = &invocation;
             // The simulated tenants have no webhook endpoints.
-            let deliveries = &MemoryDeliveries::default();
+            let (deliveries, folds) = (&MemoryDeliveries::default(), &WebhookFolds::default());
             let ports = Ports {
                 log,
                 policy: &world.policy,
                 store: views,
                 deliveries,
+                folds,
                 places: views,
+                usage: views,
+                projects,
                 tenants: views,
                 kv,
                 pending: views,
@@ -159,7 +163,7 @@ async fn handle(
 
 fn records(world: &World, shard: usize, position: usize) -> Vec<Record<Commit>> {
     let state = world.state();
-    let commits = state.ledger.changes[shard].iter().enumerate().skip(position).take(BATCH);
+    let commits = (position..).zip(state.ledger.changes(shard, position)).take(BATCH);
     let record = |(index, commit): (usize, &Commit)| Record {
         sequence: index.to_string(),
         id: format!("shard-{shard}:{index}"),

@@ -30,7 +30,7 @@ pub(super) fn start(world: &Arc<World>) {
             let mut instances = Instances::new(&world, shard);
             loop {
                 let seen = world.changes.count();
-                if records(&world, shard, position).is_empty() {
+                if world.state().intake[shard].records.len() <= position {
                     world.changes.beyond(seen).await;
                     continue;
                 }

@@ -50,6 +50,7 @@ fn is_sweep_delayed(world: &World, within: Duration) -> bool {
     world.plan.delays_sweep(now.saturating_sub(millis(within)), now)
 }
 
-fn millis(duration: Duration) -> Millis {
+/// The duration in milliseconds.
+pub(super) fn millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }

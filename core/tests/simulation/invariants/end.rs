@@ -14,7 +14,7 @@ use streamio_events::video::{Phase, Video, VideoState};
 
 use super::objects::{has_pictures, stable_keys};
 use super::oracle::{AcknowledgedGrant, TenantObject, VersionState, VideoFacts};
-use crate::faults::Fault;
+use super::{dead_letters, unversioned};
 use crate::world::{Content, State, World};
 
 /// Checks the whole state. Violations are added to the oracle.
@@ -29,17 +29,19 @@ pub(crate) fn check_quiet(world: &World) {
                 has_not_ended(facts),
                 row_is_old(&state, facts),
                 stable_keys_differ(&state, facts),
-                source_is_wrong(&state, facts),
+                source_is_wrong(world, &state, facts),
             ];
             violations.extend(found.into_iter().flatten().map(|what| format!("{stream}: {what}")));
         }
     }
     violations.extend(state.ledger.streams().filter_map(|(_, commits)| fact_is_repeated(commits)));
-    violations.extend(state.oracle.objects.iter().filter_map(|object| is_not_recorded(&state, object)));
+    violations
+        .extend(state.oracle.objects.iter().filter_map(|object| is_not_recorded(world, &state, object)));
     violations.extend(state.oracle.grants.iter().filter_map(|grant| grant_is_lost(&state, grant)));
     violations.extend(refused_uploads(world, &state));
     violations.extend(commands_are_lost(&state));
-    violations.extend(unprocessable_payload_is_lost(&state));
+    violations.extend(dead_letters::payload_is_lost(&state));
+    violations.extend(dead_letters::work_is_given_up(world, &state));
     violations.extend(feeds_differ(&state));
     violations.extend(keys_differ(world, &state));
     state.oracle.violations.extend(violations);
@@ -136,13 +138,18 @@ fn stable_keys_differ(state: &State, facts: &VideoFacts) -> Option<String> {
     (segments == 0).then(|| format!("nothing is left of what is published under {prefix}"))
 }
 
-fn source_is_wrong(state: &State, facts: &VideoFacts) -> Option<String> {
+fn source_is_wrong(world: &World, state: &State, facts: &VideoFacts) -> Option<String> {
     let key = facts.fold.s3_key.as_ref()?.as_str();
+    let last = state.oracle.last_object(&facts.fold.stream());
     if let Some((version_id, etag)) = &facts.accepted {
         let stored = state.raw.get(key, version_id.as_deref());
-        if stored.is_none_or(|stored| stored.info.etag != *etag) {
+        let is_replaced = version_id.is_none() && last.is_some_and(|last| last.etag != *etag);
+        if !is_replaced && stored.is_none_or(|stored| stored.info.etag != *etag) {
             return Some(format!("the accepted upload {version_id:?} is gone"));
         }
+    }
+    if let Some(left) = unversioned::deleted_is_left(world, state, facts) {
+        return Some(left);
     }
     let is_left = |(version_id, at): (&String, &VersionState)| {
         *at == VersionState::Deleted && state.raw.get(key, Some(version_id)).is_some()
@@ -151,16 +158,20 @@ fn source_is_wrong(state: &State, facts: &VideoFacts) -> Option<String> {
     left.map(|(version_id, _)| format!("the deleted version {version_id} still exists"))
 }
 
-fn is_unreadable(state: &State, stream: &StreamId) -> bool {
+/// Whether events of the video of this stream cannot be read.
+pub(super) fn is_unreadable(state: &State, stream: &StreamId) -> bool {
     state.oracle.videos.get(stream).is_some_and(|facts| facts.is_unreadable)
 }
 
 /// Each stored object is recorded. One whose notification is lost is found before its grant closes, also if the clock is set meanwhile.
-fn is_not_recorded(state: &State, object: &TenantObject) -> Option<String> {
+/// Without versions, one that was replaced may not be.
+fn is_not_recorded(world: &World, state: &State, object: &TenantObject) -> Option<String> {
     if is_unreadable(state, &object.stream) {
         return None;
     }
-    let version = object.version_id.as_ref()?;
+    let Some(version) = object.version_id.as_ref() else {
+        return unversioned::is_not_recorded(world, state, object);
+    };
     let recorded = state.oracle.videos.get(&object.stream).and_then(|facts| facts.versions.get(version));
     match recorded {
         None => Some(format!("{}: the upload {version} is not recorded", object.stream)),
@@ -188,7 +199,7 @@ fn refused_uploads(world: &World, state: &State) -> Vec<String> {
         let Some(upload) = state.oracle.uploads.get(&object.operation) else { continue };
         let Some(facts) = state.oracle.videos.get(&object.stream) else { continue };
         // By the time of an object that names no grant, its grant may not be issued, or may have expired.
-        if !upload.names_grant && has_clock_faults(world) {
+        if !upload.names_grant && world.plan.has_clock_faults() {
             continue;
         }
         let expected = if upload.quality.is_media() { VideoState::Ready } else { VideoState::Errored };
@@ -203,28 +214,12 @@ fn refused_uploads(world: &World, state: &State) -> Vec<String> {
     violations
 }
 
-fn has_clock_faults(world: &World) -> bool {
-    world.plan.has(Fault::ClockAhead) || world.plan.has(Fault::ClockBehind)
-}
-
 fn commands_are_lost(state: &State) -> Vec<String> {
     let is_lost = |(stream, commit_id): &&(StreamId, _)| {
         !state.ledger.commits(stream).iter().any(|commit| commit.id == *commit_id)
     };
     let lost = state.oracle.commands.iter().filter(is_lost);
     lost.map(|(stream, _)| format!("{stream}: an acknowledged command is not in the log")).collect()
-}
-
-/// Every payload that cannot be handled is kept, and nothing else becomes a dead letter.
-fn unprocessable_payload_is_lost(state: &State) -> Vec<String> {
-    let is_kept = |function: &str, payload: &str| {
-        state.dead_letters.values().any(|kept| kept.function == function && kept.payload == payload)
-    };
-    let payloads = state.oracle.unprocessable.iter();
-    let is_lost = |(function, payload): &&(&'static str, String)| {
-        !is_kept(function, payload) && !state.oracle.given_up.contains(payload)
-    };
-    payloads.filter(is_lost).map(|(function, payload)| format!("{function} lost {payload}")).collect()
 }
 
 /// Each commit is in its project's feed once, those of a stream in their order, and is counted once.

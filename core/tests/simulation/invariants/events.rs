@@ -8,9 +8,9 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Video;
 
 use super::delays::{dispatched_in_time, expired_in_time, published_in_time};
-use super::limits;
+use super::objects::has_pictures;
 use super::oracle::{AttemptState, VersionState, VideoFacts};
-use crate::faults::Fault;
+use super::{limits, removals, unversioned};
 use crate::plan::Quality;
 use crate::world::{Content, State, World};
 
@@ -55,15 +55,19 @@ fn check_event(
             Ok(())
         }
         EventBody::UploadReceived(received) => {
-            if let Some(version_id) = &received.version_id {
-                facts.versions.insert(version_id.clone(), VersionState::Waiting);
+            match &received.version_id {
+                Some(version_id) => drop(facts.versions.insert(version_id.clone(), VersionState::Waiting)),
+                None => drop(facts.unversioned.insert(received.etag.clone())),
             }
             Ok(())
         }
         EventBody::UploadCompleted(completed) => completed_event(world, state, facts, commit, completed),
         EventBody::UploadRejected(rejected) => {
             limits::check_rejection(state, commit, rejected)?;
-            let Some(version_id) = &rejected.version_id else { return Ok(()) };
+            let Some(version_id) = &rejected.version_id else {
+                facts.unversioned.insert(rejected.etag.clone());
+                return Ok(());
+            };
             match facts.versions.get(version_id) {
                 Some(VersionState::Accepted) => return Err("an accepted upload is rejected".to_owned()),
                 // It is not kept longer.
@@ -74,13 +78,8 @@ fn check_event(
             }
             Ok(())
         }
-        EventBody::UploadRemoved(removed) => {
-            facts.versions.insert(removed.version_id.clone(), VersionState::Removed);
-            if state.raw.get(removed_key(facts), Some(&removed.version_id)).is_some() {
-                return Err("a version is recorded as removed that still exists".to_owned());
-            }
-            Ok(())
-        }
+        EventBody::UploadRemoved(removed) => removals::upload_removed(world, state, facts, removed),
+        EventBody::OutputsRemoved(_) => removals::outputs_removed(world, state, facts, commit),
         EventBody::ProcessingRequested(requested) => {
             if requested.generation != facts.generation + 1 {
                 return Err(format!("generation {} follows {}", requested.generation, facts.generation));
@@ -130,7 +129,9 @@ fn check_event(
             facts.is_occupied = false;
             let job = facts.dispatched.get(&(facts.generation, facts.attempt));
             match job.map(|job| state.oracle.quality_of(job)) {
-                Some(Quality::Good | Quality::Sound) => {
+                Some(Quality::Good | Quality::Sound)
+                    if !job.is_some_and(|job| state.oracle.is_replaced(job)) =>
+                {
                     Err(format!("a video is errored without a fault of its file: {}", errored.error))
                 }
                 _ => Ok(()),
@@ -139,8 +140,12 @@ fn check_event(
         EventBody::VideoDeleted(_) => {
             facts.state = AttemptState::Final;
             facts.is_occupied = false;
+            facts.deleted_generation = facts.generation;
+            facts.has_unremoved_outputs |= facts.generation > 0;
             (facts.published, facts.unpublished) = (None, None);
-            facts.accepted = None;
+            if let Some((None, etag)) = facts.accepted.take() {
+                facts.deleted.insert(etag, world.engine.now());
+            }
             facts.voided = facts.overwriting.keys().cloned().collect();
             for version in facts.versions.values_mut().filter(|it| **it != VersionState::Removed) {
                 *version = VersionState::Deleted;
@@ -149,10 +154,6 @@ fn check_event(
         }
         _ => Ok(()),
     }
-}
-
-fn removed_key(facts: &VideoFacts) -> &str {
-    facts.fold.s3_key.as_ref().map_or("", |key| key.as_str())
 }
 
 fn begin_generation(facts: &mut VideoFacts, generation: u32) {
@@ -181,6 +182,7 @@ fn completed_event(
             && object.etag == completed.etag
     });
     let Some(stored) = stored else { return Err("no tenant stored this object".to_owned()) };
+    unversioned::check_acceptance(world, state, &commit.stream, &completed.etag)?;
     if let Some(version_id) = &completed.version_id {
         if matches!(
             facts.versions.get(version_id),
@@ -206,8 +208,7 @@ fn completed_event(
         return Err("a video is replaced with a grant that does not allow it".to_owned());
     }
     limits::check_acceptance(world, state, commit)?;
-    let has_clock_faults = world.plan.has(Fault::ClockAhead) || world.plan.has(Fault::ClockBehind);
-    if !has_clock_faults
+    if !world.plan.has_clock_faults()
         && let Some(upload) = oracle.uploads.get(&stored.operation)
         && let Some(revoked_at) = revoked_at(state, &commit.stream, upload.key)
         && crate::tenant::grant_id(stored.operation) == *grant_id
@@ -220,8 +221,9 @@ fn completed_event(
         facts.versions.insert(version_id.unwrap_or_default(), before);
     }
     facts.accepted = Some((completed.version_id.clone(), completed.etag.clone()));
-    if let Some(version_id) = &completed.version_id {
-        facts.versions.insert(version_id.clone(), VersionState::Accepted);
+    match &completed.version_id {
+        Some(version_id) => drop(facts.versions.insert(version_id.clone(), VersionState::Accepted)),
+        None => drop(facts.unversioned.insert(completed.etag.clone())),
     }
     begin_generation(facts, completed.generation);
     Ok(())
@@ -316,7 +318,10 @@ fn ready_event(state: &State, facts: &mut VideoFacts, ready: &VideoReady) -> Res
     }
     facts.state = AttemptState::Final;
     facts.is_occupied |= ready.generation == facts.generation;
-    (facts.published, facts.unpublished) = (Some(attempt), None);
+    let before = facts.published.replace(attempt);
+    facts.unpublished = None;
+    facts.has_unremoved_outputs |= before.is_some_and(|before| has_pictures(state, facts, before))
+        && !has_pictures(state, facts, attempt);
     let content = state.processed.get(ready.outputs.hls_key.as_str(), None).map(|stored| &stored.content);
     match content {
         Some(Content::Result { generation, attempt, .. })

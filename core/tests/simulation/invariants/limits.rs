@@ -15,7 +15,7 @@ use crate::faults::Fault;
 use crate::world::{State, World};
 
 /// How long after its decision a decision may be appended: a function may be slow.
-const LONGEST_DECISION: Millis = 30 * MINUTE;
+pub(super) const LONGEST_DECISION: Millis = 30 * MINUTE;
 
 /// An upload is refused for a limit only if the project has or had one that the upload exceeds.
 pub(super) fn check_rejection(
@@ -76,7 +76,6 @@ fn limits_of<'a>(
     state: &'a State,
     project_id: &ProjectId,
 ) -> impl DoubleEndedIterator<Item = (Millis, Limit)> + use<'a> {
-    let commits = state.ledger.commits(&StreamId::Project(project_id.clone()));
     let limit = |commit: &Commit| {
         let mut limits = commit.events.iter().filter_map(|event| match event.body().ok()? {
             EventBody::ProjectUpdated(updated) => updated.limits?.bytes_per_day,
@@ -84,5 +83,7 @@ fn limits_of<'a>(
         });
         limits.next_back()
     };
-    commits.iter().filter_map(move |commit| Some((state.ledger.appended_at(commit), limit(commit)?)))
+    let stream = StreamId::Project(project_id.clone());
+    let commits: Vec<(Millis, &Commit)> = state.ledger.timed(&stream).collect();
+    commits.into_iter().filter_map(move |(appended_at, commit)| Some((appended_at, limit(commit)?)))
 }

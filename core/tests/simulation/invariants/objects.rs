@@ -50,7 +50,15 @@ fn source_is_kept(
     retention: Duration,
     removed: &StoredObject,
 ) -> Option<&'static str> {
-    let version_id = removed.info.version_id.as_ref()?;
+    let Some(version_id) = removed.info.version_id.as_ref() else {
+        let etag = &removed.info.etag;
+        let is_accepted = facts.accepted.as_ref().is_some_and(|(_, accepted)| accepted == etag);
+        return match is_accepted {
+            true => Some("which is the accepted upload"),
+            false if !facts.deleted.contains_key(etag) => Some("which was not deleted"),
+            false => None,
+        };
+    };
     match facts.versions.get(version_id) {
         None => Some("which is not recorded"),
         Some(VersionState::Waiting) => Some("which waits for its grant"),
@@ -68,6 +76,7 @@ fn result_is_kept(facts: &VideoFacts, key: &str, removed: &StoredObject) -> Opti
     let is_current = (facts.generation, facts.attempt) == (generation, attempt);
     match s3_key.processed().attempt_of(key) {
         None if facts.published == Some((generation, attempt)) => Some("which is published"),
+        None if facts.unpublished == Some((generation, attempt)) => Some("which may have to be published"),
         // A copy of it is under the stable key, also after a newer generation was requested.
         Some(of) if key.ends_with("progressive.mp4") && facts.published == Some(of) => None,
         Some(of) if facts.published == Some(of) => Some("which is a part of what is published"),

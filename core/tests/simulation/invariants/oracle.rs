@@ -10,6 +10,7 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Video;
 
+use crate::engine::Millis;
 use crate::plan::{Action, Operation, Plan, Quality, Upload};
 use crate::tenant::{project_id, source_key};
 use crate::world::StoredObject;
@@ -47,6 +48,8 @@ pub(super) struct TenantObject {
     pub(super) version_id: Option<String>,
     pub(super) etag: String,
     pub(super) created_at: Timestamp,
+    /// When it was stored, in true time.
+    pub(super) stored_at: Millis,
 }
 
 /// What the events of a video say.
@@ -60,6 +63,14 @@ pub(crate) struct VideoFacts {
     pub(super) is_occupied: bool,
     pub(super) accepted: Option<(Option<String>, String)>,
     pub(super) versions: BTreeMap<String, VersionState>,
+    /// The entity tags of the objects without versions that are recorded.
+    pub(super) unversioned: BTreeSet<String>,
+    /// The entity tag of each accepted upload without a version that was deleted, and when it last was, in true time.
+    pub(super) deleted: BTreeMap<String, Millis>,
+    /// The generation of the latest deletion; 0 if there was none.
+    pub(super) deleted_generation: u32,
+    /// Whether outputs of deleted or replaced content have to be removed, and their removal is not recorded.
+    pub(super) has_unremoved_outputs: bool,
     pub(super) used_grants: BTreeSet<GrantId>,
     pub(super) overwriting: BTreeMap<GrantId, bool>,
     pub(crate) dispatched: BTreeMap<(u32, u32), Job>,
@@ -148,11 +159,13 @@ impl Oracle {
         operation: &Operation,
         stored: &StoredObject,
         created_at: Timestamp,
+        stored_at: Millis,
     ) {
         let key = source_key(operation.project, operation.file);
         let stream = StreamId::Video(project_id(operation.project), VideoId::of(&key));
         let (version_id, etag) = (stored.info.version_id.clone(), stored.info.etag.clone());
-        self.objects.push(TenantObject { operation: operation.id, stream, version_id, etag, created_at });
+        let operation = operation.id;
+        self.objects.push(TenantObject { operation, stream, version_id, etag, created_at, stored_at });
     }
 
     /// Notes that a command succeeded.
@@ -189,6 +202,17 @@ impl Oracle {
                 "one attempt was launched with different parameters: {one:?} and {other:?}"
             ));
         }
+    }
+
+    /// The object that was stored last for the video of this stream: without versions, all others were replaced.
+    pub(super) fn last_object(&self, stream: &StreamId) -> Option<&TenantObject> {
+        self.objects.iter().rfind(|object| object.stream == *stream)
+    }
+
+    /// Whether the source of the job, which has no version, was replaced.
+    pub(super) fn is_replaced(&self, job: &Job) -> bool {
+        let last = self.last_object(&job.stream());
+        job.version_id.is_none() && last.is_some_and(|last| Some(&last.etag) != job.etag.as_ref())
     }
 
     /// The operation that uploaded the file with this entity tag.
@@ -236,6 +260,10 @@ impl VideoFacts {
             is_occupied: false,
             accepted: None,
             versions: BTreeMap::new(),
+            unversioned: BTreeSet::new(),
+            deleted: BTreeMap::new(),
+            deleted_generation: 0,
+            has_unremoved_outputs: false,
             used_grants: BTreeSet::new(),
             overwriting: BTreeMap::new(),
             dispatched: BTreeMap::new(),

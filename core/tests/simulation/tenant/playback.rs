@@ -55,10 +55,9 @@ pub(super) async fn play(world: &Arc<World>, actor: &Actor, operation: &Operatio
 
 /// The stream of the grant with this number, and the id of its commit.
 fn stream_of(operation: &Operation, number: u32, at: Timestamp) -> (StreamId, CommitId) {
-    let ids = (0_u32..).map(|salt| {
-        let cause = ["playback", &operation.id.to_string(), &number.to_string(), &salt.to_string()];
-        CommitId::derived_from(&cause)
-    });
+    let (operation_id, number) = (operation.id.to_string(), number.to_string());
+    let ids = (0_u32..)
+        .map(|salt| CommitId::derived_from(&["playback", &operation_id, &number, &salt.to_string()]));
     let streams = ids.map(|id| (StreamId::grants(project_id(operation.project), at, &id), id));
     let mut few =
         streams.filter(|(stream, _)| matches!(stream, StreamId::Grants { shard, .. } if *shard < STREAMS));

@@ -1,6 +1,7 @@
 //! The log's table.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use streamio_events::commit::{Commit, Head, NewCommit};
 use streamio_events::id::CommitId;
@@ -13,11 +14,18 @@ use crate::engine::Millis;
 /// All commits, and the log's change feed.
 #[derive(Default)]
 pub(crate) struct Ledger {
-    streams: BTreeMap<StreamId, Vec<Commit>>,
-    ids: BTreeMap<(StreamId, CommitId), usize>,
-    appended_at: BTreeMap<(StreamId, u64), Millis>,
-    /// The shards of the change feed: each stream is in one shard, in its order.
-    pub(crate) changes: [Vec<Commit>; SHARDS],
+    streams: BTreeMap<StreamId, Stream>,
+    /// The shards of the change feed, as streams and indexes in them: each stream is in one shard, in its order.
+    changes: [Vec<(StreamId, usize)>; SHARDS],
+}
+
+/// The commits of a stream.
+#[derive(Default)]
+struct Stream {
+    commits: Vec<Commit>,
+    /// When each was appended, in true time.
+    appended_at: Vec<Millis>,
+    ids: BTreeMap<CommitId, usize>,
 }
 
 impl Ledger {
@@ -30,8 +38,9 @@ impl Ledger {
         now: Millis,
     ) -> Result<Appended, AppendError> {
         let commit = admit(stream, commit)?;
-        if let Some(index) = self.ids.get(&(stream.clone(), commit.id.clone())) {
-            return Ok(Appended { commit: self.streams[stream][*index].clone(), repeated: true });
+        let known = self.streams.get(stream);
+        if let Some(repeated) = known.and_then(|known| Some(&known.commits[*known.ids.get(&commit.id)?])) {
+            return Ok(Appended { commit: repeated.clone(), repeated: true });
         }
         let head = self.head(stream);
         if let Expected::Exactly(expected) = expected
@@ -40,17 +49,29 @@ impl Ledger {
             return Err(AppendError::Conflict { stream: stream.clone(), expected, actual: head.version });
         }
         let commit = Commit::following(stream.clone(), head, commit);
-        let commits = self.streams.entry(stream.clone()).or_default();
-        self.ids.insert((stream.clone(), commit.id.clone()), commits.len());
-        commits.push(commit.clone());
-        self.appended_at.insert((stream.clone(), commit.first), now);
-        self.changes[Self::shard_of(stream)].push(commit.clone());
+        let known = self.streams.entry(stream.clone()).or_default();
+        let index = known.commits.len();
+        known.ids.insert(commit.id.clone(), index);
+        known.commits.push(commit.clone());
+        known.appended_at.push(now);
+        self.changes[Self::shard_of(stream)].push((stream.clone(), index));
         Ok(Appended { commit, repeated: false })
     }
 
-    /// When `commit` was appended, in true time.
-    pub(crate) fn appended_at(&self, commit: &Commit) -> Millis {
-        self.appended_at.get(&(commit.stream.clone(), commit.first)).copied().unwrap_or(0)
+    /// The commits of `stream`, with the true times at which they were appended.
+    pub(crate) fn timed(&self, stream: &StreamId) -> impl DoubleEndedIterator<Item = (Millis, &Commit)> {
+        self.streams.get(stream).into_iter().flat_map(Stream::timed)
+    }
+
+    /// The length of a shard of the change feed.
+    pub(crate) fn changes_len(&self, shard: usize) -> usize {
+        self.changes[shard].len()
+    }
+
+    /// The commits of a shard of the change feed from `position` on.
+    pub(crate) fn changes(&self, shard: usize, position: usize) -> impl Iterator<Item = &Commit> {
+        let changes = self.changes[shard].iter().skip(position);
+        changes.map(|(stream, index)| &self.streams[stream].commits[*index])
     }
 
     /// The shard of the change feed that has the commits of `stream`.
@@ -65,12 +86,23 @@ impl Ledger {
 
     /// The commits of `stream`.
     pub(crate) fn commits(&self, stream: &StreamId) -> &[Commit] {
-        self.streams.get(stream).map_or(&[], Vec::as_slice)
+        self.streams.get(stream).map_or(&[], |known| known.commits.as_slice())
     }
 
     /// All streams.
     pub(crate) fn streams(&self) -> impl Iterator<Item = (&StreamId, &[Commit])> {
-        self.streams.iter().map(|(stream, commits)| (stream, commits.as_slice()))
+        self.streams.iter().map(|(stream, known)| (stream, known.commits.as_slice()))
+    }
+
+    /// The commits of the streams in `part` from the stream `first` on, in their order, with the true times at which they were appended.
+    pub(crate) fn scan(
+        &self,
+        part: Part,
+        first: Option<&StreamId>,
+    ) -> impl Iterator<Item = (Millis, &Commit)> {
+        let from = first.map_or(Bound::Unbounded, Bound::Included);
+        let streams = self.streams.range::<StreamId, _>((from, Bound::Unbounded));
+        streams.filter(move |(stream, _)| part.holds(Part::slot(stream))).flat_map(|(_, known)| known.timed())
     }
 
     /// Returns a page of `stream`.
@@ -80,5 +112,11 @@ impl Ledger {
         let rest = &commits[start..];
         let page = &rest[..rest.len().min(limit.max(1))];
         StreamPage { commits: page.to_vec(), next: rest.get(page.len()).map(|commit| commit.first) }
+    }
+}
+
+impl Stream {
+    fn timed(&self) -> impl DoubleEndedIterator<Item = (Millis, &Commit)> {
+        self.appended_at.iter().copied().zip(&self.commits)
     }
 }

@@ -18,6 +18,9 @@ const TIMEOUT: u64 = 2 * SECOND;
 /// The longest time in which the embedded log syncs a group of commits. Nobody sees a commit before that.
 const SYNC: u64 = 10;
 
+/// What SQLite states when no disk space is left.
+const DISK_FULL: &str = "database or disk is full";
+
 /// How many commits a page of a scan has at most.
 const SCAN_PAGE: usize = 16;
 
@@ -106,6 +109,9 @@ impl EventLog for LogClient {
     ) -> Result<Appended, AppendError> {
         self.reach().await.map_err(|reason| AppendError::Unavailable(reason.into()))?;
         if self.world.plan.has_one_clock {
+            if self.actor.meets(Fault::LogDiskFull) {
+                return Err(AppendError::Unavailable(DISK_FULL.into()));
+            }
             let mut unsynced = Unsynced { client: self, is_synced: false };
             self.world.machine.is_syncing();
             self.actor.sleep(1 + self.actor.below(SYNC)).await;
@@ -138,13 +144,13 @@ impl EventLog for LogClient {
         let cursor = cursor.ok_or_else(|| ReadError::Unavailable("it is no cursor".into()))?;
         let page = {
             let state = self.world.state();
-            let in_part = |commit: &&Commit| part.holds(Part::slot(&commit.stream));
             // What is appended during the scan may or may not be returned.
-            let is_seen = |commit: &&Commit| {
-                state.ledger.appended_at(commit) < cursor.began || self.actor.below(2) == 0
+            let is_seen = |(appended_at, _): &(Millis, &Commit)| {
+                *appended_at < cursor.began || self.actor.below(2) == 0
             };
-            let commits = state.ledger.streams().flat_map(|(_, commits)| commits).filter(in_part);
-            let mut rest = commits.filter(|commit| cursor.is_before(commit)).filter(is_seen);
+            let commits = state.ledger.scan(part, cursor.last.as_ref().map(|(stream, _)| stream));
+            let rest = commits.filter(|(_, commit)| cursor.is_before(commit)).filter(is_seen);
+            let mut rest = rest.map(|(_, commit)| commit);
             let commits: Vec<Commit> = rest.by_ref().take(limit.clamp(1, SCAN_PAGE)).cloned().collect();
             let next = rest.next().and_then(|_| commits.last()).map(|last| cursor.after(last));
             LogPage { commits, next }

@@ -93,8 +93,17 @@ impl ObjectClient {
                 sha256: None,
                 grant: None,
             };
-            invariants::result_written(&mut state, key, &content);
-            state.processed.put(key, info, content);
+            let is_same_file = present.as_deref() == Some(etag);
+            let of_attempt = |content: &Content| match content {
+                Content::Source => None,
+                Content::Result { generation, attempt, .. } => Some((*generation, *attempt)),
+            };
+            let by = state.processed.get(key, None).and_then(|stored| of_attempt(&stored.content));
+            // The same bytes change nothing of what a later attempt wrote.
+            if !(is_same_file && by > of_attempt(&content)) {
+                invariants::result_written(&mut state, key, &content);
+                state.processed.put(key, info, content);
+            }
         }
         self.responds().await.map_err(|_| WriteError::Unavailable)
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::decision::Decision;
-use super::removal::{Removal, due_removals, removal_at};
+use super::removal::{Removal, due_removals, removal_at, unused_removal_at};
 use super::upload::{next_grant_end, undecided, undecided_from};
 use crate::event::{ProcessingDispatched, ProcessingExpired, ProcessingInterrupted, VideoErrored};
 use crate::job::Job;
@@ -29,6 +29,10 @@ pub enum Step {
     /// [`object_arrived`]: super::object_arrived
     /// [`grants_expired`]: super::grants_expired
     CheckBucket(SourceKey),
+    /// Remove the objects that nothing needs: the outputs of a deleted video and, in a bucket without versions, its source, or what a
+    /// replaced one left under [stable keys](Video::unused_stable_keys). When none is left, append the decision of
+    /// [`unused_removed`](super::unused_removed) at the version that was read before.
+    RemoveUnused,
     /// Remove these versions of the source, then append the decision of [`versions_removed`](super::versions_removed).
     RemoveVersions(SourceKey, Vec<Removal>),
     /// Nothing until this time.
@@ -55,6 +59,9 @@ pub fn next_step(video: &Video, now: Timestamp, policy: &Policy) -> Step {
 
 fn step_of_uploads(video: &Video, now: Timestamp, policy: &Policy) -> Step {
     let Some(s3_key) = &video.s3_key else { return Step::Idle };
+    if unused_removal_at(video).is_some_and(|at| at <= now) {
+        return Step::RemoveUnused;
+    }
     let removals = due_removals(video, now, policy);
     if !removals.is_empty() {
         return Step::RemoveVersions(s3_key.clone(), removals);
@@ -77,7 +84,7 @@ fn uploads_due(video: &Video, policy: &Policy) -> impl Iterator<Item = Timestamp
     let objects = video.objects.iter().flat_map(|known| {
         [undecided_from(video, known, policy), removal_at(known, policy)].into_iter().flatten()
     });
-    objects.chain(next_grant_end(video, policy))
+    objects.chain(next_grant_end(video, policy)).chain(unused_removal_at(video))
 }
 
 /// Returns the next action on the current attempt of `video`, or on its next one, at `now`. Never one on objects or grants.

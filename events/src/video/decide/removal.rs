@@ -1,9 +1,9 @@
-//! Decisions about the removal of versions that are not, or no longer, a video's source.
+//! Decisions about the removal of objects: versions that are not, or no longer, a video's source, and what deleted and replaced content left.
 
 use super::decision::Decision;
-use crate::event::{RemovalReason, UploadRemoved};
+use crate::event::{EventBody, OutputsRemoved, RemovalReason, UploadRemoved};
 use crate::timestamp::Timestamp;
-use crate::video::{KnownObject, Policy, SourceObject, Video};
+use crate::video::{KnownObject, NULL_VERSION, Policy, SourceObject, Video};
 
 /// A version to remove.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,4 +49,27 @@ pub fn versions_removed(video: &Video, removals: &[Removal]) -> Option<Decision>
     let first = removed.first()?.version_id.clone();
     let count = removed.len().to_string();
     Decision::of_all(video, &["removed", &first, &count], removed.into_iter().map(Into::into).collect())
+}
+
+/// From when on the objects that nothing needs must be removed, see [`Step::RemoveUnused`](super::Step); `None` if their removal is
+/// recorded, or if an attempt is about to be published.
+pub(super) fn unused_removal_at(video: &Video) -> Option<Timestamp> {
+    let outputs = video.outputs_to_remove().map(|unremoved| unremoved.since);
+    let source = video.source_to_remove().map(|deletion| deletion.at);
+    outputs.into_iter().chain(source).min()
+}
+
+/// Records that the objects that nothing needs were removed. To be appended at the version of `video` from which it was determined which
+/// these are, and only after none of them was left. `None` if their removal is recorded, or if an attempt is about to be published.
+pub fn unused_removed(video: &Video) -> Option<Decision> {
+    let outputs =
+        video.outputs_to_remove().map(|unremoved| OutputsRemoved { generation: unremoved.generation });
+    let source = video.source_to_remove().and(video.s3_key.clone()).map(|s3_key| UploadRemoved {
+        s3_key,
+        version_id: NULL_VERSION.to_owned(),
+        reason: RemovalReason::Deleted,
+        bytes: 0,
+    });
+    let events = outputs.map(EventBody::from).into_iter().chain(source.map(EventBody::from)).collect();
+    Decision::of_all(video, &["unused removed", &video.version.to_string()], events)
 }

@@ -1,6 +1,8 @@
 //! Folds the events of uploads.
 
-use crate::event::{UploadCompleted, UploadExpired, UploadReceived, UploadRejected};
+use crate::event::{
+    RemovalReason, UploadCompleted, UploadExpired, UploadReceived, UploadRejected, UploadRemoved,
+};
 use crate::media::VideoError;
 use crate::timestamp::Timestamp;
 use crate::video::{
@@ -109,6 +111,17 @@ impl Video {
         }
     }
 
+    pub(super) fn upload_removed(&mut self, removed: &UploadRemoved) {
+        let version_id = Some(removed.version_id.as_str());
+        self.objects.retain(|known| known.object.version_id.as_deref() != version_id);
+        if version_id == Some(NULL_VERSION)
+            && removed.reason == RemovalReason::Deleted
+            && let Some(deletion) = self.deleted.as_mut().filter(|deletion| deletion.version_id.is_none())
+        {
+            deletion.source_removed = true;
+        }
+    }
+
     pub(super) fn upload_expired(&mut self, expired: &UploadExpired) {
         if expired.checked_until.is_some() && expired.checked_until >= self.unchecked_until {
             self.unchecked_until = None;
@@ -138,8 +151,13 @@ impl Video {
         let before = self.deleted.take().map(|deletion| (deletion.etag, deletion.version_id));
         let current = self.upload.as_ref().map(|upload| (upload.etag.clone(), upload.version_id.clone()));
         let generation = self.generation;
-        self.deleted =
-            current.or(before).map(|(etag, version_id)| Deletion { generation, etag, version_id, at });
+        self.deleted = current.or(before).map(|(etag, version_id)| Deletion {
+            generation,
+            etag,
+            version_id,
+            at,
+            source_removed: false,
+        });
         self.deleted_at = Some(at);
         self.set_aside_upload(ObjectStatus::Deleted, at, None);
         self.objects.retain(|known| known.object.version_id.is_some());

@@ -160,7 +160,7 @@ impl Simulation {
         }
     }
 
-    pub(super) fn remove_unused(&mut self, video: &Video) -> bool {
+    pub(super) fn remove_unused(&mut self, video: &Video) {
         if let (Some(deletion), Some(put)) = (video.deletion_of_source(), self.stored())
             && deletion.etag == self.etag(put)
             && self.puts[&put] <= deletion.at
@@ -174,7 +174,6 @@ impl Simulation {
         if unused.contains(&key().processed().poster()) {
             self.poster_generation = None;
         }
-        false
     }
 
     pub(super) fn check_bucket(&mut self, notification: Option<u8>) {

@@ -208,6 +208,10 @@ impl Simulation {
                 let check = self.checks.len() - 1;
                 self.decide_check(check)
             }
+            Step::RemoveUnused => {
+                self.remove_unused(&video);
+                self.decide(decide::unused_removed(&video), &video)
+            }
             Step::RemoveVersions(_, removals) => {
                 for removal in &removals {
                     self.remove_version(&video, removal);
@@ -217,9 +221,9 @@ impl Simulation {
             }
             Step::Wait(until) => {
                 assert!(until > self.now, "waiting until a past time would never end");
-                self.remove_unused(&video)
+                false
             }
-            Step::Idle => self.remove_unused(&video),
+            Step::Idle => false,
         }
     }
 

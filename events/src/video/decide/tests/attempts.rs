@@ -58,7 +58,7 @@ fn an_attempt_of_a_replaced_or_deleted_video_is_fenced_off() {
     let old = Job { generation: 1, attempt: 1, ..History::started().video().job.unwrap() };
     let fence = Fence::NotCurrent { generation: 2, attempt: 0 };
     assert_eq!(complete(&replaced.video(), &old, "one", source(), outputs()), Err(fence));
-    let deleted = History::started().and(|video| delete(video).unwrap());
+    let deleted = History::started().and(|video| delete(video).unwrap()).unused_removed();
     assert_eq!(complete(&deleted.video(), &old, "one", source(), outputs()), Err(Fence::Ended));
     assert_eq!(deleted.step(), deleted.check_of_used_urls());
 }

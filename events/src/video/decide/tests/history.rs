@@ -10,6 +10,7 @@ use crate::project::Project;
 use crate::timestamp::Timestamp;
 use crate::video::decide::{
     self, Arrived, Conditions, Decision, Start, Step, complete, fail, next_step, object_arrived, start,
+    unused_removed,
 };
 use crate::video::{ObjectDetails, Policy, SourceObject, Video};
 
@@ -174,6 +175,12 @@ impl History {
 
     pub(super) fn failed_by(self, task: &str, error: &VideoError) -> Self {
         self.and(|video| fail(video, &job(video), task, error.clone()).ok())
+    }
+
+    /// Records that nothing is left of what was deleted or replaced, which is the next step.
+    pub(super) fn unused_removed(self) -> Self {
+        assert_eq!(self.step(), Step::RemoveUnused);
+        self.and(unused_removed)
     }
 
     pub(super) fn step(&self) -> Step {

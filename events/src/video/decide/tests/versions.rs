@@ -45,7 +45,7 @@ fn a_deletion_removes_all_known_versions_at_once_and_voids_all_grants() {
     let ready = ready_video();
     let object = version("02", ready.now);
     let rejected = after_wait(ready, &object).rejected(&object, "grant_used").granted("open");
-    let deleted = rejected.and(|video| delete(video).unwrap());
+    let deleted = rejected.and(|video| delete(video).unwrap()).unused_removed();
     let of = |id: &str| removal(id, RemovalReason::Deleted);
     let Step::RemoveVersions(_, mut removals) = deleted.step() else { panic!("{:?}", deleted.step()) };
     removals.sort_by(|a, b| a.version_id.cmp(&b.version_id));
@@ -74,7 +74,7 @@ fn an_upload_without_a_version_is_removed_after_a_version_replaced_it() {
 
 #[test]
 fn the_bucket_is_checked_once_after_the_url_of_a_used_or_voided_grant_can_no_longer_be_used() {
-    let deleted = ready_video().and(|video| delete(video).unwrap());
+    let deleted = ready_video().and(|video| delete(video).unwrap()).unused_removed();
     for history in [ready_video(), deleted] {
         let history = match history.step() {
             Step::RemoveVersions(_, removals) => history.and(|video| versions_removed(video, &removals)),
