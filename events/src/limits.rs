@@ -1,10 +1,13 @@
 //! The limits of a project's use.
 
+mod measured;
+
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
+pub use self::measured::{MeasuredLimit, MeasuredUse, USED_FOR};
 use crate::day::Day;
 use crate::digits;
 use crate::media::VideoError;
@@ -166,11 +169,15 @@ impl ProjectLimits {
     ) -> Option<VideoError> {
         let tomorrow = format!("upload it again after {}, or ask for a higher limit", Day::of(now).end());
         let message = if self.bytes_per_day.is_exceeded_by(today.bytes_uploaded.saturating_add(bytes)) {
-            format!("the project may upload {} bytes a day; {tomorrow}", self.bytes_per_day)
-        } else if self.minutes_per_day.is_exceeded_by((today.source_milliseconds / 60_000).saturating_add(1))
-        {
+            let uploaded = today.bytes_uploaded;
             format!(
-                "more than {} minutes of the project's video were processed today; {tomorrow}",
+                "the project may upload {} bytes a day and has uploaded {uploaded}; {tomorrow}",
+                self.bytes_per_day
+            )
+        } else if self.minutes_per_day.is_exceeded_by(today.source_minutes().saturating_add(1)) {
+            let minutes = today.source_minutes();
+            format!(
+                "the project may process {} minutes of video a day and has processed {minutes}; {tomorrow}",
                 self.minutes_per_day
             )
         } else if self.stored_bytes.is_exceeded_by(stored_bytes.saturating_add(bytes)) {

@@ -7,12 +7,12 @@ use serde::Serialize;
 use crate::api_key::KeyHash;
 use crate::commit::Commit;
 use crate::event::{
-    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectResumed, ProjectSuspended, ProjectUpdated,
-    RecordedEvent, Scope, UnreadableEvent,
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectMeasured, ProjectResumed, ProjectSuspended,
+    ProjectUpdated, RecordedEvent, Scope, UnreadableEvent,
 };
 use crate::id::{KeyId, ProjectId};
 use crate::job::MediaLimits;
-use crate::limits::{Limit, OwnLimits};
+use crate::limits::{Limit, MeasuredUse, OwnLimits};
 use crate::timestamp::Timestamp;
 
 /// A tenant, folded from its stream.
@@ -35,6 +35,9 @@ pub struct Project {
     /// Its own limits, which replace those of the deployment.
     #[serde(skip_serializing_if = "OwnLimits::is_empty")]
     pub limits: OwnLimits,
+    /// What it had used of its limits when that was last recorded; `None` before.
+    #[serde(skip)]
+    pub measured: Option<MeasuredUse>,
     /// When it was created.
     pub created_at: Timestamp,
     /// All its keys, including expired and revoked ones.
@@ -121,6 +124,7 @@ impl Project {
             suspended: false,
             allow_truncated: None,
             limits: OwnLimits::default(),
+            measured: None,
             created_at: Timestamp::default(),
             keys: BTreeMap::new(),
             version: 0,
@@ -164,6 +168,7 @@ impl Project {
                     self.limits = limits;
                 }
             }
+            EventBody::ProjectMeasured(measured) => self.measured = Some(measured.used),
             EventBody::ProjectSuspended(_) => self.suspended = true,
             EventBody::ProjectResumed(_) => self.suspended = false,
             EventBody::KeyCreated(created) => {
@@ -232,6 +237,12 @@ impl Project {
         };
         let changes_nothing = ProjectUpdated { name: None, allow_truncated: None, limits: None };
         Ok(if updated == changes_nothing { vec![] } else { vec![updated.into()] })
+    }
+
+    /// Records what the project has used of its limits; no events when that is not news. `exactly`: also if it is only a little more.
+    pub fn measure(&self, used: MeasuredUse, exactly: bool) -> Option<EventBody> {
+        let is_news = self.exists && used.is_news_after(self.measured.as_ref(), exactly);
+        is_news.then(|| ProjectMeasured { used }.into())
     }
 
     /// The limits on the project's sources: those of the deployment, with the project's own settings.

@@ -112,11 +112,23 @@ impl UsageCounters {
         self.bytes_uploaded.saturating_sub(self.bytes_removed)
     }
 
+    /// Whole minutes of the sources that became playable.
+    pub fn source_minutes(&self) -> u64 {
+        self.source_milliseconds / MILLISECONDS_OF_MINUTE
+    }
+
+    /// The duration of `minutes`, as it is counted.
+    pub fn milliseconds_of_minutes(minutes: u64) -> u64 {
+        minutes.saturating_mul(MILLISECONDS_OF_MINUTE)
+    }
+
     /// Whether all counters are zero.
     pub fn is_zero(&self) -> bool {
         *self == Self::default()
     }
 }
+
+const MILLISECONDS_OF_MINUTE: u64 = 60_000;
 
 /// Returns whole milliseconds. Unlike floating-point numbers, their sum does not depend on the order.
 fn milliseconds(seconds: f64) -> u64 {

@@ -1,4 +1,4 @@
-//! Updates the views of videos and of webhook deliveries for batches of the log's change feed.
+//! Updates the views of videos and of webhook deliveries, and what is known of the limits of projects, for batches of the log's change feed.
 
 use async_trait::async_trait;
 use streamio_events::commit::Commit;
@@ -7,11 +7,14 @@ use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
 use streamio_events::video::Policy;
 
+use super::measuring::{self, MeasureError, measure_after};
 use super::status::{self, ViewError};
 use crate::delivery::batch::{Batch, Handler, Progress, Record, Report};
 use crate::delivery::quarantine;
+use crate::fold_cache::{ProjectCache, WebhookFolds};
 use crate::ports::Clock;
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore};
+use crate::ports::usage_store::UsageStore;
 use crate::ports::view_store::ViewStore;
 use crate::webhooks::view::{self, DeliveryViewError};
 
@@ -24,11 +27,24 @@ pub struct Ports<'a> {
     pub store: &'a dyn ViewStore,
     /// The views of webhook deliveries.
     pub deliveries: &'a dyn DeliveryStore,
+    /// The folds from which the views of webhooks are computed.
+    pub folds: &'a WebhookFolds,
+    /// What projects used.
+    pub usage: &'a dyn UsageStore,
+    /// The projects' settings.
+    pub projects: &'a ProjectCache,
     /// Buckets, limits, timeouts and retry pauses.
     pub policy: &'a Policy,
 }
 
-/// Updates the rows of the videos and deliveries of the commits of a batch.
+impl<'a> Ports<'a> {
+    fn measuring(self) -> measuring::Ports<'a> {
+        let Self { log, usage, projects, policy, .. } = self;
+        measuring::Ports { log, usage, projects, limits: &policy.project_limits }
+    }
+}
+
+/// Updates the rows of the videos and deliveries of the commits of a batch, and measures what their projects have used of their limits.
 pub async fn refresh_batch(
     batch: Batch<'_>,
     ports: Ports<'_>,
@@ -42,7 +58,11 @@ pub async fn refresh_batch(
 pub fn is_relevant(stream: &StreamId) -> bool {
     matches!(
         stream,
-        StreamId::Video(..) | StreamId::Delivery(..) | StreamId::Webhooks(_) | StreamId::Replays(..)
+        StreamId::Video(..)
+            | StreamId::Project(_)
+            | StreamId::Delivery(..)
+            | StreamId::Webhooks(_)
+            | StreamId::Replays(..)
     )
 }
 
@@ -53,6 +73,8 @@ enum RefreshError {
     Video(#[from] ViewError),
     #[error(transparent)]
     Delivery(#[from] DeliveryViewError),
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
 }
 
 impl Retryable for RefreshError {
@@ -60,6 +82,7 @@ impl Retryable for RefreshError {
         match self {
             Self::Video(error) => error.is_retryable(),
             Self::Delivery(error) => error.is_retryable(),
+            Self::Measure(error) => error.is_retryable(),
         }
     }
 }
@@ -71,16 +94,18 @@ struct Refreshes<'a> {
 
 impl Refreshes<'_> {
     async fn refresh(&self, stream: &StreamId, commits: &[&Commit]) -> Result<(), RefreshError> {
-        let Ports { log, store, deliveries, policy } = self.ports;
+        let Ports { log, store, deliveries, folds, policy, .. } = self.ports;
         match stream {
             StreamId::Video(project_id, video_id) => {
                 status::refresh(log, store, policy, project_id, video_id).await?;
+                measure_after(self.ports.measuring(), commits, self.clock).await?;
             }
+            StreamId::Project(_) => measure_after(self.ports.measuring(), commits, self.clock).await?,
             StreamId::Webhooks(project_id) => {
-                view::refresh_endpoints(log, deliveries, project_id, commits).await?;
+                view::refresh_endpoints(log, folds, deliveries, project_id, commits).await?;
             }
             StreamId::Replays(project_id, webhook_id) => {
-                view::refresh_replays(log, deliveries, project_id, webhook_id).await?;
+                view::refresh_replays(log, folds, deliveries, project_id, webhook_id).await?;
             }
             _ => {
                 if let Some(key) = DeliveryKey::of_stream(stream) {

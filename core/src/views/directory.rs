@@ -48,6 +48,7 @@ pub fn tenant_of(project: &Project, key_id: &KeyId, key: &Key) -> Tenant {
         expires_at: key.expires_at,
         revoked: key.revoked_at.is_some(),
         suspended: project.suspended,
+        measured: project.measured.clone(),
         version: project.version,
     }
 }

@@ -15,12 +15,16 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
 pub use self::batch::project_batch;
+use crate::fold_cache::{ProjectCache, WebhookFolds};
+use crate::ports::Clock;
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore};
 use crate::ports::kv_namespace::KvNamespace;
 use crate::ports::pending_replications::PendingReplications;
 use crate::ports::project_feed::{FeedPlaces, PlaceError};
 use crate::ports::tenant_store::TenantStore;
+use crate::ports::usage_store::UsageStore;
 use crate::ports::view_store::ViewStore;
+use crate::views::measuring::{self, MeasureError, measure_after};
 use crate::views::replication::{self, ReplicationError, replicate};
 use crate::views::status::{self, ViewError};
 use crate::webhooks::view::{self, DeliveryViewError};
@@ -36,8 +40,14 @@ pub struct Ports<'a> {
     pub store: &'a dyn ViewStore,
     /// The views of webhook deliveries.
     pub deliveries: &'a dyn DeliveryStore,
+    /// The folds from which the views of webhooks are computed.
+    pub folds: &'a WebhookFolds,
     /// The places of commits in project feeds, and usage.
     pub places: &'a dyn FeedPlaces,
+    /// What projects used, as [`Self::places`] counts it.
+    pub usage: &'a dyn UsageStore,
+    /// The projects' settings.
+    pub projects: &'a ProjectCache,
     /// The home region's store of API keys.
     pub tenants: &'a dyn TenantStore,
     /// The edge's store of API keys.
@@ -49,6 +59,11 @@ pub struct Ports<'a> {
 impl<'a> Ports<'a> {
     fn replication(self) -> replication::Ports<'a> {
         replication::Ports { log: self.log, tenants: self.tenants, kv: self.kv, pending: self.pending }
+    }
+
+    fn measuring(self) -> measuring::Ports<'a> {
+        let Self { log, usage, projects, policy, .. } = self;
+        measuring::Ports { log, usage, projects, limits: &policy.project_limits }
     }
 }
 
@@ -67,6 +82,9 @@ pub enum ProjectionError {
     /// The replication of the project's keys failed.
     #[error(transparent)]
     Replication(#[from] ReplicationError),
+    /// The project's use of its limits was not measured.
+    #[error(transparent)]
+    Measure(#[from] MeasureError),
 }
 
 impl Retryable for ProjectionError {
@@ -76,19 +94,26 @@ impl Retryable for ProjectionError {
             Self::Delivery(error) => error.is_retryable(),
             Self::Place(error) => error.is_retryable(),
             Self::Replication(error) => error.is_retryable(),
+            Self::Measure(error) => error.is_retryable(),
         }
     }
 }
 
-/// Projects `commit`, which is in the log. `now` must be read at this call, see [`replicate`].
+/// Projects `commit`, which is in the log, and measures what its project has used of its limits when its usage is counted.
 ///
 /// The views are independent: the feed also contains events that cannot be understood, and a throttled feed never delays the
 /// revocation of a key. Of several failures a retryable one is returned first, so that no work is given up that a retry could do.
-pub async fn project(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<(), ProjectionError> {
-    let (placed, computed) = futures::join!(ports.places.place(commit), compute(ports, commit, now));
+pub async fn project(ports: Ports<'_>, commit: &Commit, clock: Clock<'_>) -> Result<(), ProjectionError> {
+    let placed = async {
+        ports.places.place(commit).await?;
+        measure_after(ports.measuring(), &[commit], clock).await?;
+        Ok(())
+    };
+    // The time must be read now, see [`replicate`].
+    let (placed, computed) = futures::join!(placed, compute(ports, commit, clock()));
     // Quarantining a stream because of its quarantine event would never end.
     let is_quarantine = has_only_quarantine_events(commit);
-    let errors = [computed.err(), placed.err().map(ProjectionError::from)].into_iter().flatten();
+    let errors = [computed.err(), placed.err()].into_iter().flatten();
     let first = errors
         .filter(|error| error.is_retryable() || !is_quarantine)
         .min_by_key(|error| !error.is_retryable());
@@ -110,10 +135,10 @@ async fn compute(ports: Ports<'_>, commit: &Commit, now: Timestamp) -> Result<()
             view::add_attempts(ports.deliveries, &key.project_id, &key.webhook_id, &[commit]).await?;
         }
         StreamId::Webhooks(project_id) => {
-            view::refresh_endpoints(ports.log, ports.deliveries, project_id, &[commit]).await?;
+            view::refresh_endpoints(ports.log, ports.folds, ports.deliveries, project_id, &[commit]).await?;
         }
         StreamId::Replays(project_id, webhook_id) => {
-            view::refresh_replays(ports.log, ports.deliveries, project_id, webhook_id).await?;
+            view::refresh_replays(ports.log, ports.folds, ports.deliveries, project_id, webhook_id).await?;
         }
         StreamId::Grants { .. } | StreamId::KeyedGrant { .. } | StreamId::Audit(_) => {}
     }

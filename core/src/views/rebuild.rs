@@ -5,7 +5,7 @@
 
 mod deliveries;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use futures::future::try_join_all;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -96,7 +96,7 @@ pub async fn videos(
 ) -> Result<RebuildReport, RebuildError> {
     let parts = parts_of(parts).map(|part| async move {
         let mut rows =
-            VideoRows { log, store, policy, buffered: HashMap::new(), report: RebuildReport::default() };
+            VideoRows { log, store, policy, buffered: BTreeMap::new(), report: RebuildReport::default() };
         let mut pages = Pages::new(log, part);
         while let Some(commits) = pages.next().await? {
             for commit in &commits {
@@ -216,7 +216,8 @@ struct VideoRows<'a> {
     log: &'a dyn EventLog,
     store: &'a dyn ViewStore,
     policy: &'a Policy,
-    buffered: HashMap<(ProjectId, VideoId), Video>,
+    /// Ordered, so that the same log is written in the same order.
+    buffered: BTreeMap<(ProjectId, VideoId), Video>,
     report: RebuildReport,
 }
 

@@ -1,7 +1,7 @@
 //! `/audit` and `GET /videos/{id}/proof`: the project's transparency log.
 
 use bytes::Bytes;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, VARY};
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
 use streamio_events::home::{AuditCall, AuditResult, HomeError};
@@ -15,8 +15,10 @@ use crate::request::Query;
 /// The path of tiles in their own names, in which C2SP `tlog-tiles` defines them.
 const TILES: &str = "tile/";
 
-/// A tile of a name never changes. `private`, because an API key is needed for it.
+/// A tile of a name never changes. `private`, because an API key is needed for it. The paths are the same for all projects, so the headers with
+/// the key belong to what a cache compares.
 const IMMUTABLE: HeaderValue = HeaderValue::from_static("private, max-age=31536000, immutable");
+const KEY_HEADERS: HeaderValue = HeaderValue::from_static("authorization, x-api-key");
 
 /// The response to `GET /audit/public-key`.
 #[derive(Serialize)]
@@ -54,6 +56,7 @@ pub(super) async fn tile(exchange: &Exchange<'_>, query: Query) -> Result<Respon
             let mut response =
                 reply::with_type(StatusCode::OK, "application/octet-stream", Bytes::from(bytes));
             response.headers_mut().insert(CACHE_CONTROL, IMMUTABLE);
+            response.headers_mut().append(VARY, KEY_HEADERS);
             Ok(response)
         }
         _ => Err(other_result()),

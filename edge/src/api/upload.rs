@@ -1,5 +1,6 @@
 //! `POST /upload-url`: a URL, or one per part, with which a client uploads one file directly to the object store.
 
+mod limits;
 mod multipart;
 mod parts;
 mod request;
@@ -24,6 +25,7 @@ pub(super) async fn grant(exchange: &Exchange<'_>, query: Query) -> Result<Respo
     query.finish()?;
     let project_id = &exchange.tenant.project_id;
     let mut request = UploadRequest::read(exchange.fields()?, project_id, &exchange.services.config)?;
+    limits::check(exchange, request.size)?;
     let grant = Grant::new(exchange, "upload", &request)?;
     if request.unique {
         request.s3_key = unique::key(&request.s3_key, &grant.id).map_err(Problem::internal)?;

@@ -128,6 +128,7 @@ mod tests {
             expires_at: None,
             revoked,
             suspended,
+            measured: None,
             version,
         }
     }

@@ -64,6 +64,8 @@ problem_kinds! {
         "Use a key with the scope that `detail` names."
     ForbiddenKey FORBIDDEN "forbidden-key" "The object key belongs to another project"
         "Request only keys that begin with `processed/{project_id}/` of your own project."
+    LimitExceeded FORBIDDEN "limit-exceeded" "The upload exceeds a limit of the project"
+        "See `detail` for the limit, what is used of it, and what to do. `GET /usage` shows all limits. After a change, this may last for some minutes."
     PlaybackRefused FORBIDDEN "playback-refused" "The signature does not permit playback"
         "See `errors` for the parameter at fault and the reason, and request a new URL with `POST /playback-url`."
     NoSuchPath NOT_FOUND "no-such-path" "The path does not exist"

@@ -2,9 +2,11 @@
 
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
+use streamio_edge::config::AllowedOrigins;
 
 use crate::answer::Answer;
 use crate::audit_home::{CHECKPOINT, TILE_BYTES};
+use crate::config::config;
 use crate::test_edge::TestEdge;
 
 async fn get(test: &TestEdge, path: &str) -> Answer {
@@ -31,6 +33,22 @@ async fn a_tile_is_served_as_bytes_that_may_be_cached_for_ever() {
         let expected = (StatusCode::NOT_FOUND, json!("/problems/no-such-tile"));
         assert_eq!((answer.status, answer.json()["type"].clone()), expected, "{path}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "it may appear");
+    }
+}
+
+/// All projects have their tiles under the same URLs.
+#[tokio::test]
+async fn a_cached_tile_is_for_the_same_key_only() {
+    let mut config = config();
+    for (origins, expected) in [
+        (AllowedOrigins::Any, "authorization, x-api-key"),
+        (AllowedOrigins::Only(vec!["https://app.example".to_owned()]), "authorization, x-api-key, origin"),
+    ] {
+        config.allowed_origins = origins;
+        let answer = get(&TestEdge::with(config.clone()), "/audit/tile/0/000.p/1").await;
+        assert_eq!(answer.status, StatusCode::OK);
+        let vary: Vec<_> = answer.headers.get_all("vary").iter().map(|it| it.to_str().unwrap()).collect();
+        assert_eq!(vary.join(", "), expected);
     }
 }
 

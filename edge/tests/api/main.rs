@@ -22,6 +22,7 @@ mod repeating;
 mod secrets;
 mod test_edge;
 mod upload;
+mod upload_limits;
 mod urls;
 mod usage;
 mod videos;

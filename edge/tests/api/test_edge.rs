@@ -21,6 +21,7 @@ use streamio_events::commit::Commit;
 use streamio_events::event::Scope;
 use streamio_events::fault::FaultyLog;
 use streamio_events::id::ProjectId;
+use streamio_events::limits::{MeasuredLimit, MeasuredUse};
 use streamio_events::log::EventLogExt as _;
 use streamio_events::memory::MemoryLog;
 use streamio_events::tenant::Tenant;
@@ -45,6 +46,10 @@ pub(crate) struct TestEdge {
     pub(crate) target: Target,
     /// A key of the other project with all scopes.
     pub(crate) other: ApiKey,
+    /// A key of a project that has 990 of 1,000 stored bytes, and may upload 2,000 bytes a day.
+    pub(crate) limited: ApiKey,
+    /// A key of a project that has uploaded as many bytes today as it may.
+    pub(crate) exhausted: ApiKey,
     now: Arc<Mutex<Timestamp>>,
     client_address: Mutex<IpAddr>,
     requests: AtomicU64,
@@ -90,7 +95,7 @@ impl TestEdge {
             revoked: api_key(6),
             suspended: api_key(7),
         };
-        let other = api_key(8);
+        let (other, limited, exhausted) = (api_key(8), api_key(9), api_key(10));
         let tenant = |key: &ApiKey, project_id: &ProjectId, scopes: &[Scope]| Tenant {
             project_id: project_id.clone(),
             key_id: key.hash().key_id(),
@@ -98,6 +103,7 @@ impl TestEdge {
             expires_at: None,
             revoked: false,
             suspended: false,
+            measured: None,
             version: 1,
         };
         let tenants = [
@@ -115,6 +121,30 @@ impl TestEdge {
                 Tenant {
                     suspended: true,
                     ..tenant(&target.suspended, &"initech".parse().unwrap(), &[Scope::Admin])
+                },
+            ),
+            (
+                &limited,
+                Tenant {
+                    measured: Some(MeasuredUse {
+                        measured_at: start(),
+                        bytes_per_day: Some(MeasuredLimit { limit: 2000, used: 0 }),
+                        minutes_per_day: None,
+                        stored_bytes: Some(MeasuredLimit { limit: 1000, used: 990 }),
+                    }),
+                    ..tenant(&limited, &"limited".parse().unwrap(), &[Scope::Upload])
+                },
+            ),
+            (
+                &exhausted,
+                Tenant {
+                    measured: Some(MeasuredUse {
+                        measured_at: start(),
+                        bytes_per_day: Some(MeasuredLimit { limit: 100, used: 100 }),
+                        minutes_per_day: None,
+                        stored_bytes: None,
+                    }),
+                    ..tenant(&exhausted, &"exhausted".parse().unwrap(), &[Scope::Upload])
                 },
             ),
             (&other, tenant(&other, &globex, &[Scope::Upload, Scope::Playback, Scope::Read])),
@@ -150,6 +180,8 @@ impl TestEdge {
             signer,
             target,
             other,
+            limited,
+            exhausted,
             now,
             client_address: Mutex::new(client_address()),
             requests: AtomicU64::new(0),
@@ -176,6 +208,8 @@ impl TestEdge {
             signer: self.signer.clone(),
             target: self.target.clone(),
             other: self.other.clone(),
+            limited: self.limited.clone(),
+            exhausted: self.exhausted.clone(),
             now,
             requests: AtomicU64::new(0),
             client_address: Mutex::new(client_address()),

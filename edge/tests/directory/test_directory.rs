@@ -194,6 +194,7 @@ fn created(key: &KeyHash) -> Tenant {
         expires_at: None,
         revoked: false,
         suspended: false,
+        measured: None,
         version: 1,
     }
 }

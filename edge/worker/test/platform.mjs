@@ -278,7 +278,7 @@ function parseLogLines(output) {
 /** Asserts that a response is a problem with this status and type, with all required fields and without a URL. */
 export function assertProblem(response, status, type) {
   assert.equal(response.status, status, response.text);
-  assert.equal(response.headers.get("content-type"), "application/problem+json");
+  assert.equal(response.headers.get("content-type"), "application/problem+json", `${response.status}: ${response.text}`);
   assert.equal(response.json.type, `/problems/${type}`);
   assert.equal(response.json.status, status);
   assert.match(response.headers.get("x-request-id"), /^\S+$/);

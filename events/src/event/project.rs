@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::api_key::KeyHash;
 use crate::id::KeyId;
-use crate::limits::OwnLimits;
+use crate::limits::{MeasuredUse, OwnLimits};
 use crate::timestamp::Timestamp;
 
 /// What an API key may be used for.
@@ -42,6 +42,14 @@ event_body! {
         /// All limits that the project has of its own from now on.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         limits: Option<OwnLimits>,
+    }
+}
+
+event_body! {
+    /// The project's use of its limits was measured, and differs from what was recorded before.
+    ProjectMeasured {
+        /// What it had used.
+        used: MeasuredUse,
     }
 }
 

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::decide::{EndpointChanges, EndpointRefusal, NewEndpoint};
 use super::{MessageType, TypePattern};
 use crate::commit::Commit;
+use crate::day::Day;
 use crate::event::{
     EventBody, RecordedEvent, UnreadableEvent, WebhookDisabled, WebhookRegistered, WebhookUpdated,
 };
@@ -21,6 +22,9 @@ use crate::timestamp::Timestamp;
 pub const MAX_ENDPOINTS: usize = 20;
 /// The most secrets of an endpoint with which a message is signed: the current one and those before whose overlap has not ended.
 pub const MAX_SECRETS: usize = 5;
+/// The most changes of a project's endpoints in a day. The state of endpoints is read from all their changes, by functions that all projects
+/// share.
+pub const MAX_CHANGES_OF_DAY: u32 = 1000;
 /// The longest description, in bytes of UTF-8.
 pub const MAX_DESCRIPTION_BYTES: usize = 500;
 /// The highest limit of attempts in a second that an endpoint can have of its own.
@@ -35,6 +39,8 @@ pub struct Endpoints {
     pub endpoints: BTreeMap<WebhookId, Endpoint>,
     /// The version that this was folded to; 0 before the first event.
     pub version: u64,
+    /// The day of the last commit, and how many commits that day has.
+    pub commits_of_day: Option<(Day, u32)>,
 }
 
 /// An endpoint.
@@ -103,11 +109,16 @@ impl DisabledReason {
 impl Endpoints {
     /// A project without endpoints.
     pub fn new(project_id: ProjectId) -> Self {
-        Self { project_id, endpoints: BTreeMap::new(), version: 0 }
+        Self { project_id, endpoints: BTreeMap::new(), version: 0, commits_of_day: None }
     }
 
     /// Applies a commit of this stream. Events up to [`Self::version`] are skipped.
     pub fn apply_commit(&mut self, commit: &Commit) -> Result<(), UnreadableEvent> {
+        if commit.last() > self.version {
+            let (day, of_day) = (Day::of(commit.recorded_at), self.commits_of_day);
+            let before = of_day.filter(|(last, _)| *last == day).map_or(0, |(_, count)| count);
+            self.commits_of_day = Some((day, before + 1));
+        }
         for (version, event) in commit.numbered() {
             if version > self.version {
                 self.apply(event)?;

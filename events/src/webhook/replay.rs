@@ -152,6 +152,8 @@ pub enum ReplayEnd {
     WebhookRemoved,
     /// The endpoint was disabled.
     WebhookDisabled,
+    /// It can never go on: what it reads is damaged.
+    Failed,
 }
 
 impl ReplayEnd {
@@ -162,6 +164,7 @@ impl ReplayEnd {
             Self::Cancelled => "cancelled",
             Self::WebhookRemoved => "webhook_removed",
             Self::WebhookDisabled => "webhook_disabled",
+            Self::Failed => "failed",
         }
     }
 }

@@ -37,7 +37,7 @@ impl Handler for Commits<'_> {
 
     async fn handle(&self, _: &StreamId, commits: &[&Commit]) -> Progress<ProjectionError> {
         for (index, commit) in commits.iter().enumerate() {
-            if let Err(error) = project(self.ports, commit, (self.clock)()).await {
+            if let Err(error) = project(self.ports, commit, self.clock).await {
                 return Progress::until(index, error);
             }
         }

@@ -11,6 +11,7 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::delivery::DeliveryError;
 
 use super::{Pages, RebuildError, RebuildReport, parts_of, run_all};
+use crate::fold_cache::WebhookFolds;
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore};
 use crate::webhooks::view;
 
@@ -23,12 +24,13 @@ pub async fn deliveries(
     store: &dyn DeliveryStore,
     parts: u32,
 ) -> Result<RebuildReport, RebuildError> {
+    let folds = &WebhookFolds::default();
     let parts = parts_of(parts).map(|part| async move {
         let mut report = RebuildReport::default();
         let mut pages = Pages::new(log, part);
         while let Some(commits) = pages.next().await? {
             report.commits += commits.len() as u64;
-            rebuild_page(log, store, &commits, &mut report).await?;
+            rebuild_page(log, folds, store, &commits, &mut report).await?;
         }
         Ok(report)
     });
@@ -37,6 +39,7 @@ pub async fn deliveries(
 
 async fn rebuild_page(
     log: &dyn EventLog,
+    folds: &WebhookFolds,
     store: &dyn DeliveryStore,
     commits: &[Commit],
     report: &mut RebuildReport,
@@ -51,17 +54,21 @@ async fn rebuild_page(
     for (key, version) in &versions {
         check(view::refresh(log, store, key, *version).await, key.stream(), report)?;
     }
+    let mut by_stream: BTreeMap<&StreamId, Vec<&Commit>> = BTreeMap::new();
     for commit in commits {
-        let refreshed = match &commit.stream {
+        by_stream.entry(&commit.stream).or_default().push(commit);
+    }
+    for (stream, commits) in by_stream {
+        let refreshed = match stream {
             StreamId::Webhooks(project_id) => {
-                view::refresh_endpoints(log, store, project_id, &[commit]).await
+                view::refresh_endpoints(log, folds, store, project_id, &commits).await
             }
             StreamId::Replays(project_id, webhook_id) => {
-                view::refresh_replays(log, store, project_id, webhook_id).await
+                view::refresh_replays(log, folds, store, project_id, webhook_id).await
             }
             _ => continue,
         };
-        check(refreshed, commit.stream.clone(), report)?;
+        check(refreshed, stream.clone(), report)?;
     }
     for ((project_id, webhook_id), attempts) in attempts_of(commits) {
         for (at, error) in attempts {

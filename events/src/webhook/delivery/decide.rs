@@ -83,10 +83,14 @@ pub fn schedule_again(
     due_at: Timestamp,
     request: &str,
 ) -> Option<NewCommit> {
+    let is_due = delivery.due_at.is_some_and(|due| due <= due_at);
+    if is_due { None } else { resend(delivery, round, due_at, request) }
+}
+
+/// Sends the message of `delivery` again in the round `round`, from `due_at` on, also if an attempt is due anyway: the request is then
+/// recorded, and known when it is repeated after that attempt. `None` if nothing was ever scheduled.
+pub fn resend(delivery: &Delivery, round: Round, due_at: Timestamp, request: &str) -> Option<NewCommit> {
     let scheduled = delivery.scheduled.as_ref()?;
-    if delivery.due_at.is_some_and(|due| due <= due_at) {
-        return None;
-    }
     let again = WebhookScheduled {
         webhook_id: delivery.webhook_id.clone(),
         message_id: delivery.message_id.clone(),

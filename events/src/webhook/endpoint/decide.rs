@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DisabledReason, Endpoints, MAX_ENDPOINTS};
+use super::{DisabledReason, Endpoints, MAX_CHANGES_OF_DAY, MAX_ENDPOINTS};
+use crate::day::Day;
 use crate::event::{EventBody, WebhookDisabled, WebhookRegistered, WebhookRemoved, WebhookUpdated};
 use crate::id::{MessageId, WebhookId};
 use crate::timestamp::Timestamp;
@@ -53,9 +54,24 @@ pub enum EndpointRefusal {
     /// The project has as many endpoints as it may have.
     #[error("a project may have {MAX_ENDPOINTS} webhooks; remove one first")]
     TooMany,
+    /// The project has changed its endpoints as often as it may in a day.
+    #[error("a project may change its webhooks {MAX_CHANGES_OF_DAY} times a day")]
+    TooManyChanges,
 }
 
 impl Endpoints {
+    /// Refuses to record `events` at `now` if the endpoints were changed as often as they may be on that day. An endpoint can always be removed.
+    pub fn check_changes(&self, events: &[EventBody], now: Timestamp) -> Result<(), EndpointRefusal> {
+        let today = self.commits_of_day.filter(|(day, _)| *day == Day::of(now));
+        let is_removal = events.iter().all(|event| matches!(event, EventBody::WebhookRemoved(_)));
+        match today {
+            Some((_, count)) if count >= MAX_CHANGES_OF_DAY && !is_removal => {
+                Err(EndpointRefusal::TooManyChanges)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Registers an endpoint under the id `webhook_id`; no events if it is registered.
     pub fn register(
         &self,
