@@ -10,12 +10,14 @@ use std::future::Future;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures::future::join;
+use futures::future::join3;
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
 use tokio_util::sync::CancellationToken;
+
+mod redrive;
 
 use crate::changes::{self, Change, Scope};
 use crate::clock;
@@ -27,6 +29,9 @@ const BATCH: usize = 512;
 /// The pause after a failed delivery or read, doubled up to the maximum while it fails.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// The pause between two looks at which dead letters an operator wants to be handled again.
+const REDRIVE_PAUSE: Duration = Duration::from_millis(500);
 
 /// Handles a batch by the rules of [`Batch`].
 #[async_trait]
@@ -82,8 +87,14 @@ impl Consumer {
                 pause = if has_failed { (pause * 2).min(MAX_PAUSE) } else { MIN_PAUSE * 10 };
             }
         };
+        let redriving = async {
+            loop {
+                tokio::time::sleep(REDRIVE_PAUSE).await;
+                self.redrive_requested(handler).await;
+            }
+        };
         tokio::select! {
-            ((), ()) = join(reading, retrying) => {}
+            ((), (), ()) = join3(reading, retrying, redriving) => {}
             () = stop.cancelled() => {}
         }
     }

@@ -1,10 +1,12 @@
 //! The whole platform, end to end: the `streamio` program, real FFmpeg workers, and requests over HTTP.
 
+mod audit;
 mod clip;
 #[cfg(target_os = "linux")]
 mod clock;
 mod commands;
 mod crash;
+mod dead_letters;
 mod harness;
 mod lifecycle;
 mod log;

@@ -108,6 +108,8 @@ pub struct RetryPolicy {
     oldest: Duration,
     /// The time of each record's first failure, by id; `None` if the age of the record counts.
     first_failures: Option<Mutex<LruCache<String, Timestamp>>>,
+    /// Whether the stream of a record that is given up is quarantined.
+    quarantines: bool,
 }
 
 /// The maximum number of remembered failures. A batch has hundreds of records.
@@ -117,7 +119,12 @@ impl RetryPolicy {
     /// Tries a record until `limit` after its first failure, independent of its age: after an outage, the first error must not make
     /// the records of the backlog dead letters. Each instance counts separately.
     pub fn since_first_failure(limit: Duration) -> Self {
-        Self { limit, oldest: Duration::MAX, first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))) }
+        Self {
+            limit,
+            oldest: Duration::MAX,
+            first_failures: Some(Mutex::new(LruCache::new(MAX_FAILURES))),
+            quarantines: true,
+        }
     }
 
     /// Tries no record that is as old as `oldest`. Needed where the source drops records at a greater age, with all that are behind
@@ -129,7 +136,12 @@ impl RetryPolicy {
 
     /// Tries a record until it is as old as `limit`, when the source stops delivering it.
     pub fn since_arrival(limit: Duration) -> Self {
-        Self { limit, oldest: limit, first_failures: None }
+        Self { limit, oldest: limit, first_failures: None, quarantines: true }
+    }
+
+    /// Tries a record once, and quarantines no stream. For records that were given up before: their streams are in quarantine already.
+    pub(super) fn redrive() -> Self {
+        Self { limit: Duration::ZERO, oldest: Duration::ZERO, first_failures: None, quarantines: false }
     }
 
     /// Whether a record that failed at `now` is tried again.
@@ -252,7 +264,9 @@ impl Batch<'_> {
             if outcome == Outcome::Failed {
                 break;
             }
-            handler.quarantine(stream, failed.item, &error).await;
+            if self.retry_policy.quarantines {
+                handler.quarantine(stream, failed.item, &error).await;
+            }
             outcomes.push((failed.index, outcome));
             rest = behind;
         }

@@ -101,13 +101,19 @@ pub trait DeliveryStore: Send + Sync {
         limit: usize,
     ) -> Result<DeliveryPage, DeliveryStoreError>;
 
-    /// Stores whether messages are sent to an endpoint; they are until this states otherwise. What is pending to an endpoint to which none
-    /// are sent is due at any time, so that it ends soon.
+    /// Makes a stored delivery due at no time, until it is written with a higher version: one that cannot be continued would be found again
+    /// and again. Changes nothing if the store has none of that key.
+    async fn remove_due(&self, key: &DeliveryKey) -> Result<(), DeliveryStoreError>;
+
+    /// Stores whether messages are sent to an endpoint, as the version `version` of the project's endpoints states, unless the store knows
+    /// it of that version or a later one; they are until this states otherwise. What is pending to an endpoint to which none are sent is due
+    /// at any time, so that it ends soon.
     async fn put_receiving(
         &self,
         project_id: &ProjectId,
         webhook_id: &WebhookId,
         is_receiving: bool,
+        version: u64,
     ) -> Result<(), DeliveryStoreError>;
 
     /// Returns deliveries that are due at `now`: of each endpoint at most `per_endpoint`, longest overdue first, and at most `limit` in
@@ -116,6 +122,15 @@ pub trait DeliveryStore: Send + Sync {
         &self,
         now: Timestamp,
         per_endpoint: usize,
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, DeliveryStoreError>;
+
+    /// Returns at most `limit` deliveries to an endpoint that are due at `now`, longest overdue first.
+    async fn due_to_endpoint(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, DeliveryStoreError>;
 

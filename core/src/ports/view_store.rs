@@ -39,7 +39,7 @@ pub enum Urgency {
     Worker,
     /// A video stands still until its next attempt is dispatched: its upload was accepted, or the pause after an attempt has ended.
     Dispatch,
-    /// All else: attempts that wait for capacity, grants that ended, versions to remove. There may be very many.
+    /// All else: attempts that wait for capacity, grants that ended, objects to remove. There may be very many.
     Deferrable,
 }
 

@@ -26,4 +26,9 @@ pub trait WebhookSender: Send + Sync {
     /// Sends `request` once and returns what that resulted in. Every failure is an [`Exchange`] too. Dropping the future closes the
     /// connection; the endpoint may have received the request.
     async fn send(&self, request: WebhookRequest) -> Exchange;
+
+    /// Like [`Self::send`]; `None` if the platform was so busy that it could not begin, so that no attempt was made.
+    async fn send_soon(&self, request: WebhookRequest) -> Option<Exchange> {
+        Some(self.send(request).await)
+    }
 }

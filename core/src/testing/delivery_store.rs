@@ -1,6 +1,6 @@
 //! The views of webhook deliveries in memory.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
@@ -22,8 +22,8 @@ pub struct MemoryDeliveries(std::sync::Arc<Mutex<State>>);
 struct State {
     rows: BTreeMap<DeliveryKey, Delivery>,
     health: BTreeMap<(ProjectId, WebhookId), EndpointHealth>,
-    /// The endpoints to which no messages are sent.
-    idle: BTreeSet<(ProjectId, WebhookId)>,
+    /// Whether messages are sent to an endpoint, and the version of the project's endpoints that states it.
+    receiving: BTreeMap<(ProjectId, WebhookId), (u64, bool)>,
     /// The version of an endpoint's replays, and whether one is active.
     replays: BTreeMap<(ProjectId, WebhookId), (u64, bool)>,
 }
@@ -75,19 +75,26 @@ impl DeliveryStore for MemoryDeliveries {
         Ok(DeliveryPage { deliveries: rows.into_iter().take(limit).cloned().collect(), next })
     }
 
+    async fn remove_due(&self, key: &DeliveryKey) -> Result<(), DeliveryStoreError> {
+        if let Some(row) = self.0.lock().unwrap().rows.get_mut(key) {
+            row.due_at = None;
+        }
+        Ok(())
+    }
+
     async fn put_receiving(
         &self,
         project_id: &ProjectId,
         webhook_id: &WebhookId,
         is_receiving: bool,
+        version: u64,
     ) -> Result<(), DeliveryStoreError> {
         let key = (project_id.clone(), webhook_id.clone());
         let mut state = self.0.lock().unwrap();
-        if is_receiving {
-            state.idle.remove(&key)
-        } else {
-            state.idle.insert(key)
-        };
+        let stored = state.receiving.entry(key).or_default();
+        if stored.0 < version {
+            *stored = (version, is_receiving);
+        }
         Ok(())
     }
 
@@ -98,7 +105,10 @@ impl DeliveryStore for MemoryDeliveries {
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
         let state = self.0.lock().unwrap();
-        let is_idle = |row: &Delivery| state.idle.contains(&(row.project_id.clone(), row.webhook_id.clone()));
+        let is_idle = |row: &Delivery| {
+            let endpoint = (row.project_id.clone(), row.webhook_id.clone());
+            state.receiving.get(&endpoint).is_some_and(|(_, is_receiving)| !is_receiving)
+        };
         let is_due = |row: &&Delivery| row.due_at.is_some_and(|at| at <= now || is_idle(row));
         let mut due: Vec<&Delivery> = state.rows.values().filter(is_due).collect();
         due.sort_by_key(|row| row.due_at);
@@ -114,6 +124,19 @@ impl DeliveryStore for MemoryDeliveries {
             .collect();
         ranked.sort_by_key(|(rank, _)| *rank);
         Ok(ranked.into_iter().take(limit).map(|(_, key)| key).collect())
+    }
+
+    async fn due_to_endpoint(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
+        let mut due = self.due_deliveries(now, usize::MAX, usize::MAX).await?;
+        due.retain(|key| key.project_id == *project_id && key.webhook_id == *webhook_id);
+        due.truncate(limit);
+        Ok(due)
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError> {

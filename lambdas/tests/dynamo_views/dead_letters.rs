@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters as _};
+use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters as _, contract};
 use streamio_events::timestamp::Timestamp;
 
 use crate::stored::dead_letters;
@@ -50,4 +50,28 @@ async fn a_dead_letter_is_stored_whole_and_once() {
     let described = dynamo.client().describe_time_to_live().table_name(TABLE).send().await.unwrap();
     let described = described.time_to_live_description.unwrap();
     assert_eq!(described.attribute_name(), Some("ttl"));
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_read_and_removed_by_the_contract() {
+    contract::check(&TestDynamo::new().views().await).await;
+}
+
+/// Parts that are left after a removal that was interrupted are those of the dead letter that comes again.
+#[tokio::test]
+async fn a_dead_letter_whose_removal_was_interrupted_is_absent_and_may_come_again() {
+    use streamio_core::ports::dead_letters::DeadLetterStore as _;
+
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let long = dead_letter("long", "x".repeat(800 * 1024));
+    views.store(long.clone()).await.unwrap();
+    let key = ["pk", "sk"].into_iter().zip(["dead#intake", "long"]);
+    let key = key
+        .map(|(name, value)| (name.to_owned(), aws_sdk_dynamodb::types::AttributeValue::S(value.to_owned())));
+    let request = dynamo.client().delete_item().table_name(TABLE).set_key(Some(key.collect()));
+    request.send().await.unwrap();
+    assert_eq!(views.get("intake", "long").await.unwrap(), None);
+    views.store(long.clone()).await.unwrap();
+    assert!(views.get("intake", "long").await.unwrap() == Some(long));
 }

@@ -2,6 +2,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use futures::executor::block_on;
+use futures::future::join;
 use proptest::prelude::*;
 use serde_json::json;
 use streamio_core::delivery::batch::{Handler, Progress};

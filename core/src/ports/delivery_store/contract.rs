@@ -42,6 +42,7 @@ macro_rules! delivery_store_contract {
             a_cursor_of_another_list_is_refused
             every_endpoint_has_a_due_delivery_before_any_has_two
             what_is_pending_to_an_endpoint_that_receives_nothing_is_due
+            what_cannot_be_continued_is_due_no_more
             the_next_due_time_is_the_first_after_now
             what_is_due_to_an_endpoint_is_counted_up_to_a_limit
             an_active_job_is_found_until_a_higher_version_has_none
@@ -240,6 +241,15 @@ pub async fn every_endpoint_has_a_due_delivery_before_any_has_two(harness: &impl
     let endpoints: std::collections::BTreeSet<_> = few.iter().map(|key| &key.webhook_id).collect();
     assert_eq!((few.len(), endpoints.len()), (3, 3), "each has one before any has two");
     assert_eq!(due(40, 100).await.len(), 43);
+    for (limit, expected) in [(0, 0), (3, 3), (100, 40)] {
+        let found = store.due_to_endpoint(&project("acme"), &endpoint(0), at(0), limit).await;
+        let expected: Vec<_> =
+            (0..expected).map(|number: usize| MessageId::derived_from(&[&number.to_string()])).collect();
+        let found: Vec<_> = found.expect("it can be read").into_iter().map(|key| key.message_id).collect();
+        assert_eq!(found, expected, "longest overdue first");
+    }
+    let none = store.due_to_endpoint(&project("zebra"), &endpoint(3), at(0), 10).await;
+    assert_eq!(none.expect("it can be read"), [], "it is due later");
 }
 
 /// See the name.
@@ -256,19 +266,46 @@ pub async fn what_is_pending_to_an_endpoint_that_receives_nothing_is_due(
         let found = store.due_deliveries(at(0), 10, 10).await.expect("what is due can be read");
         found.into_iter().map(|key| key.webhook_id).collect::<Vec<_>>()
     };
-    let set = async |is_receiving| {
-        let stored = store.put_receiving(&project("acme"), &endpoint(0), is_receiving).await;
+    let set = async |is_receiving, version| {
+        let stored = store.put_receiving(&project("acme"), &endpoint(0), is_receiving, version).await;
         stored.expect("it can be stored");
     };
     assert_eq!(due().await, []);
     for _ in 0..2 {
-        set(false).await;
+        set(false, 2).await;
         assert_eq!(due().await, [endpoint(0)]);
     }
     for _ in 0..2 {
-        set(true).await;
+        set(true, 3).await;
         assert_eq!(due().await, []);
     }
+    set(false, 2).await;
+    assert_eq!(due().await, [], "what was read before the last change is late");
+    set(false, 4).await;
+    assert_eq!(due().await, [endpoint(0)]);
+}
+
+/// See the name.
+pub async fn what_cannot_be_continued_is_due_no_more(harness: &impl DeliveryStoreHarness) {
+    let store = harness.open().await;
+    let (one, other) = (delivery("acme", 0, 1, Some(-5)), delivery("acme", 0, 2, Some(-5)));
+    for one in [&one, &other] {
+        put(&store, one).await;
+    }
+    let due = async || store.due_deliveries(at(0), 10, 10).await.expect("what is due can be read");
+    for _ in 0..2 {
+        store.remove_due(&DeliveryKey::of(&one)).await.expect("it can be removed");
+        assert_eq!(due().await, [DeliveryKey::of(&other)]);
+    }
+    let acme = project("acme");
+    assert_eq!(store.due_count(&acme, &endpoint(0), at(0), 10).await.expect("it can be counted"), 1);
+    let listed = store.list_deliveries(&acme, &DeliveryFilter::default(), None, 10).await;
+    assert_eq!(listed.expect("the list can be read").deliveries.len(), 2);
+    put(&store, &Delivery { version: one.version + 1, ..one.clone() }).await;
+    assert_eq!(due().await.len(), 2, "it was continued");
+    let missing = DeliveryKey::of(&delivery("acme", 0, 3, None));
+    store.remove_due(&missing).await.expect("there is nothing to remove");
+    assert_eq!(store.delivery(&missing).await.expect("it can be read"), None);
 }
 
 /// See the name.

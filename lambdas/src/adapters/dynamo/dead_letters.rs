@@ -1,14 +1,19 @@
+//! Dead letters, with payloads of any length.
+
 use std::time::Duration;
 
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::types::ReturnValue;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
+use streamio_core::ports::dead_letters::{
+    DeadLetter, DeadLetterPage, DeadLetterStore, DeadLetterSummary, DeadLetters,
+};
 use streamio_events::id::CommitId;
 
 use super::DynamoViews;
-use super::item::{Item, key, number, text};
+use super::item::{InvalidItem, Item, key, number, number_of, text, text_of};
 use super::table::TTL_ATTRIBUTE;
 
 /// How long a dead letter is kept: 30 days for an operator to handle it.
@@ -88,7 +93,81 @@ impl DeadLetters for DynamoViews {
     }
 }
 
+#[async_trait]
+impl DeadLetterStore for DynamoViews {
+    /// The cursor is the sort key of the last one.
+    async fn list(
+        &self,
+        function: &'static str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<DeadLetterPage, AdapterError> {
+        let query = self
+            .client
+            .query()
+            .table_name(&*self.table)
+            .key_condition_expression("pk = :pk")
+            .expression_attribute_values(":pk", text(pk(function)))
+            .projection_expression("sk, #id, #at, #reason")
+            .expression_attribute_names("#id", "id")
+            .expression_attribute_names("#at", "at")
+            .expression_attribute_names("#reason", "reason")
+            .set_exclusive_start_key(after.map(|sk| key(pk(function), sk)))
+            .limit(i32::try_from(limit).unwrap_or(i32::MAX))
+            .consistent_read(true);
+        let page = query.send().await?;
+        let summaries = page.items.unwrap_or_default();
+        let dead_letters = summaries.iter().map(|item| summary(function, item)).collect::<Result<_, _>>()?;
+        let last = page.last_evaluated_key.filter(|key| !key.is_empty());
+        let next = last.map(|key| text_of(&key, "sk").map(str::to_owned)).transpose()?;
+        Ok(DeadLetterPage { dead_letters, next })
+    }
+
+    async fn get(&self, function: &'static str, id: &str) -> Result<Option<DeadLetter>, AdapterError> {
+        let sk = sk(id);
+        let Some(item) = self.item_at(key(pk(function), &sk)).await? else { return Ok(None) };
+        let DeadLetterSummary { function, id, at, reason } = summary(function, &item)?;
+        let mut payload = text_of(&item, "payload")?.to_owned();
+        for part in 2..=number_of(&item, "parts")? {
+            // Absent if the dead letter was removed meanwhile, or expires.
+            let Some(item) = self.item_at(key(parts_pk(function), part_sk(&sk, part))).await? else {
+                return Ok(None);
+            };
+            payload.push_str(text_of(&item, "payload")?);
+        }
+        Ok(Some(DeadLetter { function, id, at, reason, payload }))
+    }
+
+    /// Its own item is removed first: parts that are left expire, and are the same if the dead letter comes again.
+    async fn remove(&self, function: &'static str, id: &str) -> Result<(), AdapterError> {
+        let sk = sk(id);
+        let delete = self.client.delete_item().table_name(&*self.table).set_key(Some(key(pk(function), &sk)));
+        let deleted = delete.return_values(ReturnValue::AllOld).send().await?;
+        let parts = deleted.attributes.map_or(Ok(1), |item| number_of(&item, "parts"))?;
+        for part in 2..=parts {
+            let part = key(parts_pk(function), part_sk(&sk, part));
+            self.client.delete_item().table_name(&*self.table).set_key(Some(part)).send().await?;
+        }
+        Ok(())
+    }
+}
+
+fn summary(function: &'static str, item: &Item) -> Result<DeadLetterSummary, InvalidItem> {
+    Ok(DeadLetterSummary {
+        function,
+        id: text_of(item, "id")?.to_owned(),
+        at: text_of(item, "at")?.parse().map_err(|_| InvalidItem("at"))?,
+        reason: text_of(item, "reason")?.to_owned(),
+    })
+}
+
 impl DynamoViews {
+    /// Reads an item consistently.
+    async fn item_at(&self, key: Item) -> Result<Option<Item>, AdapterError> {
+        let get = self.client.get_item().table_name(&*self.table).set_key(Some(key));
+        Ok(get.consistent_read(true).send().await?.item)
+    }
+
     /// Puts `item` unless its key exists.
     async fn put_new(&self, item: Item) -> Result<(), AdapterError> {
         let request = self.client.put_item().table_name(&*self.table).set_item(Some(item));
