@@ -35,7 +35,7 @@ use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold
 pub use self::audit::AuditPorts;
 pub use self::webhooks::WebhookPorts;
 pub use self::wire::handle_call;
-use crate::fold_cache::ProjectCache;
+use crate::fold_cache::{ProjectCache, ReplayCache};
 use crate::intake::{FactOutcome, Intake};
 use crate::ports::project_feed::{ProjectFeed, ProjectFeedError};
 use crate::ports::tenant_store::TenantStore;
@@ -74,13 +74,14 @@ pub struct HomeRegion {
     ports: HomePorts,
     intake: Intake,
     projects: ProjectCache,
+    replays: ReplayCache,
 }
 
 impl HomeRegion {
     /// Returns the home region on these ports.
     pub fn new(ports: HomePorts) -> Self {
         let intake = Intake::new(Arc::clone(&ports.log));
-        Self { ports, intake, projects: ProjectCache::default() }
+        Self { ports, intake, projects: ProjectCache::default(), replays: ReplayCache::default() }
     }
 
     fn log(&self) -> &dyn EventLog {
@@ -234,7 +235,8 @@ impl Home for HomeRegion {
         call: &WebhookCall,
     ) -> Result<WebhookOutcome, HomeError> {
         let HomePorts { webhooks: ports, clock, .. } = &self.ports;
-        webhooks::Webhooks { log: self.log(), ports, project_id, now: clock.now() }.serve(call).await
+        let (log, replays) = (self.log(), &self.replays);
+        webhooks::Webhooks { log, ports, replays, project_id, now: clock.now() }.serve(call).await
     }
 
     async fn audit(&self, project_id: &ProjectId, call: &AuditCall) -> Result<AuditResult, HomeError> {

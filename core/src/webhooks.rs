@@ -8,6 +8,7 @@
 //! | [`queueing`] | queues what is due, where a queue starts the processes that deliver |
 //! | [`attempts`] | which attempts of a process are made next: projects in turn, and limits for each endpoint |
 //! | [`delivering`] | makes the attempts that are due, and records how they ended |
+//! | [`failures`] | what becomes of a delivery that could not be continued |
 //! | `http_sender` | sends requests over HTTPS (feature `http-sender`) |
 //! | [`keys`] | the keys with which messages are signed |
 //! | [`view`] | keeps the views of deliveries up to date |
@@ -22,6 +23,7 @@
 
 pub mod attempts;
 pub mod delivering;
+pub mod failures;
 #[cfg(feature = "http-sender")]
 pub mod http_sender;
 pub mod keys;

@@ -5,6 +5,7 @@
 pub mod api;
 pub mod intake;
 pub mod react;
+mod redrive;
 pub mod sweep;
 pub mod tasks;
 pub mod uploads;

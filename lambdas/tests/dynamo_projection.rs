@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde_json::json;
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
+use streamio_core::fold_cache::{ProjectCache, WebhookFolds};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::{
     PendingId, PendingReplication, PendingReplicationError, PendingReplications,
@@ -119,12 +120,17 @@ async fn a_batch_gives_up_poison_records_retries_others_and_projects_the_rest() 
             content: Ok(commit),
         })
         .collect();
+    let folds = WebhookFolds::default();
+    let projects = ProjectCache::default();
     let ports = Ports {
         log: &log,
         policy: &policy,
         store: &views,
         deliveries: &views,
+        folds: &folds,
         places: &views,
+        usage: &views,
+        projects: &projects,
         tenants: &views,
         kv: &edge,
         pending: &edge,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use streamio_core::fold_cache::{ProjectCache, WebhookFolds};
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::intake::Intake;
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
@@ -129,18 +130,22 @@ impl HomeHarness {
     async fn project_all(&self) {
         let policy = Policy::new("raw", "processed");
         let views = &*self.views;
+        let (folds, projects) = (WebhookFolds::default(), ProjectCache::default());
         let ports = projection::Ports {
             log: &*self.log,
             policy: &policy,
             store: views,
             deliveries: views,
+            folds: &folds,
             places: views,
+            usage: views,
+            projects: &projects,
             tenants: views,
             kv: &DiscardingKv,
             pending: views,
         };
         for commit in self.log.scan_to_end().await.unwrap() {
-            project(ports, &commit, at(100)).await.unwrap();
+            project(ports, &commit, &|| at(100)).await.unwrap();
         }
     }
 

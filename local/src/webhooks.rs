@@ -4,6 +4,7 @@
 //! what an earlier process had begun is due again.
 
 pub(crate) mod replaying;
+mod running;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,17 +16,17 @@ use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _, Deli
 use streamio_core::ports::webhook_sender::WebhookSender;
 use streamio_core::webhooks::attempts::{Attempts, End, MAX_ATTEMPTS, MAX_ATTEMPTS_PER_ENDPOINT, ReadLimits};
 use streamio_core::webhooks::delivering::{DeliveringError, Ports, deliver};
+use streamio_core::webhooks::failures::{self, Failure};
 use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::error_chain::chain;
 use streamio_events::sqlite::SqliteLog;
-use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 use streamio_events::webhook::endpoint_url::Rules;
 use streamio_events::webhook::{Delivery, Endpoints};
-use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::running::Running;
 use crate::clock;
 use crate::view_store::SqliteViewStore;
 
@@ -65,7 +66,7 @@ impl Webhooks {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let this = Arc::new(self);
         let mut attempts = Attempts::default();
-        let mut running: JoinSet<Ended> = JoinSet::new();
+        let mut running = Running::default();
         let mut must_read = true;
         let started = Instant::now();
         let now = || started.elapsed();
@@ -78,21 +79,21 @@ impl Webhooks {
             }
             for key in attempts.start(now()) {
                 let this = Arc::clone(&this);
-                running.spawn(async move { Box::pin(this.attempt(key)).await });
+                running.start(key.clone(), async move { Box::pin(this.attempt(key)).await });
             }
             let wake = attempts.next_start(now()).map_or(next_read, |at| at.min(next_read));
             must_read = tokio::select! {
                 () = stop.cancelled() => break,
                 () = changed => true,
                 () = tokio::time::sleep_until(started + wake) => false,
-                Some(ended) = running.join_next() => {
-                    let others = std::iter::from_fn(|| running.try_join_next());
+                Some(ended) = running.next() => {
+                    let others = std::iter::from_fn(|| running.try_next());
                     let ended: Vec<_> = std::iter::once(ended).chain(others).collect();
                     this.end_all(&mut attempts, ended, now()).await
                 }
             };
         }
-        let ended = async { while running.join_next().await.is_some() {} };
+        let ended = async { while running.next().await.is_some() {} };
         if tokio::time::timeout(STOP_TIME, ended).await.is_err() {
             tracing::info!("webhook attempts that are in progress are made again after the next start");
         }
@@ -131,31 +132,44 @@ impl Webhooks {
 
     async fn attempt(&self, key: DeliveryKey) -> Ended {
         let began = clock::now();
-        let end = end_of(&key, began, self.deliver(&key)).await;
+        let delivery = async {
+            match self.deliver(&key).await {
+                Ok(delivery) => End::of(&delivery, began),
+                Err(error) => self.end_of_failure(&key, &error).await,
+            }
+        };
+        let end = end_of(&key, Box::pin(delivery)).await;
         let endpoints = self.endpoints.current(&self.log, &key.project_id).await.ok();
         Ended { key, end, endpoints }
     }
 
+    /// How an attempt ended that failed with `error`. What cannot be understood does not come again for ever.
+    async fn end_of_failure(&self, key: &DeliveryKey, error: &DeliveringError) -> End {
+        let failure = Failure::of(error);
+        if failure == Failure::Retryable {
+            tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(error), "a webhook delivery could not be continued; it is tried again");
+            return End::Unknown;
+        }
+        match failures::report(&self.log, &self.store, clock::now(), key, error).await {
+            Ok(()) if failure == Failure::EndpointsUnreadable => End::Blocked,
+            Ok(()) => End::NotAttempted,
+            Err(error) => {
+                tracing::error!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(&error), "a delivery that cannot be continued is still due");
+                End::Unknown
+            }
+        }
+    }
+
     /// Adds the ends of attempts. Returns whether what is due must be read again: a message may have been scheduled again after its
     /// attempt was recorded and before it ended here.
-    async fn end_all(
-        &self,
-        attempts: &mut Attempts,
-        ended: Vec<Result<Ended, JoinError>>,
-        monotonic: Duration,
-    ) -> bool {
+    async fn end_all(&self, attempts: &mut Attempts, ended: Vec<Ended>, monotonic: Duration) -> bool {
         let mut must_read = false;
-        for ended in ended {
-            match ended {
-                Ok(Ended { key, end, endpoints }) => {
-                    if let Some(endpoints) = endpoints {
-                        attempts.set_rate_limits(&endpoints);
-                    }
-                    if attempts.end(&key, end, monotonic) {
-                        must_read = must_read || self.is_due(&key).await;
-                    }
-                }
-                Err(error) => tracing::error!(error = %error, "a webhook attempt ended abnormally"),
+        for Ended { key, end, endpoints } in ended {
+            if let Some(endpoints) = endpoints {
+                attempts.set_rate_limits(&endpoints);
+            }
+            if attempts.end(&key, end, monotonic) {
+                must_read = must_read || self.is_due(&key).await;
             }
         }
         must_read
@@ -189,73 +203,13 @@ impl Webhooks {
     }
 }
 
-/// How the attempt `delivery`, which began at `began`, ended. One that panicked is made again like one that the platform could not
-/// continue.
-async fn end_of(
-    key: &DeliveryKey,
-    began: Timestamp,
-    delivery: impl Future<Output = Result<Delivery, DeliveringError>>,
-) -> End {
-    match AssertUnwindSafe(delivery).catch_unwind().await {
-        Ok(Ok(delivery)) => End::of(&delivery, began),
-        Ok(Err(error)) => {
-            tracing::warn!(webhook.id = %key.webhook_id, message.id = %key.message_id, error = chain(&error), "a webhook delivery could not be continued; it is tried again");
-            End::Unknown
-        }
-        Err(_) => {
-            tracing::error!(webhook.id = %key.webhook_id, message.id = %key.message_id, "a webhook attempt panicked; it is tried again");
-            End::Unknown
-        }
-    }
+/// How `attempt` ended. One that panicked is made again like one that the platform could not continue.
+async fn end_of(key: &DeliveryKey, attempt: impl Future<Output = End>) -> End {
+    AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(webhook.id = %key.webhook_id, message.id = %key.message_id, "a webhook attempt panicked; it is tried again");
+        End::Unknown
+    })
 }
 
 #[cfg(test)]
-mod tests {
-    use streamio_events::id::{MessageId, WebhookId};
-    use streamio_events::webhook::delivery::{Attempt, DeliveryError};
-
-    use super::*;
-
-    fn key() -> DeliveryKey {
-        DeliveryKey {
-            project_id: "project".parse().unwrap(),
-            webhook_id: WebhookId::derived_from(&[b"endpoint"]),
-            message_id: MessageId::derived_from(&["message"]),
-        }
-    }
-
-    fn at(seconds: i64) -> Timestamp {
-        Timestamp::from_unix_seconds(1_767_323_045 + seconds)
-    }
-
-    #[tokio::test]
-    async fn an_attempt_that_panics_is_made_again() {
-        assert_eq!(end_of(&key(), at(0), async { panic!("a fault of the code") }).await, End::Unknown);
-    }
-
-    #[tokio::test]
-    async fn only_attempts_that_were_made_count_as_success_or_failure() {
-        let failure = Some(DeliveryError { code: "status".to_owned(), message: "500".to_owned() });
-        for (number, seconds, error, expected) in [
-            (Some(1), 10, None, End::Succeeded),
-            (Some(1), 10, failure.clone(), End::Failed),
-            (None, 10, failure.clone(), End::NotAttempted),
-            (Some(1), 9, failure, End::NotAttempted),
-            (Some(1), 9, None, End::NotAttempted),
-        ] {
-            let DeliveryKey { project_id, webhook_id, message_id } = key();
-            let mut delivery = Delivery::new(project_id, webhook_id, message_id);
-            let attempt = Attempt {
-                number,
-                at: at(seconds),
-                duration_milliseconds: None,
-                status: None,
-                answer: None,
-                error,
-                retry_at: None,
-            };
-            delivery.attempts.push(attempt);
-            assert_eq!(end_of(&key(), at(10), async { Ok(delivery) }).await, expected);
-        }
-    }
-}
+mod tests;

@@ -12,28 +12,27 @@ use streamio_events::home::{
     DeliveryFilter, EndpointWithSecret, HomeError, Page, WebhookCall, WebhookOutcome, WebhookResult,
 };
 use streamio_events::id::{CommitId, MessageId, ProjectId, WebhookId};
-use streamio_events::log::{AppendError, EventLog, EventLogExt as _, Expected};
+use streamio_events::log::{AppendError, EventLog, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::delivery::decide::{schedule, schedule_again, schedule_again_id};
+use streamio_events::webhook::delivery::decide::{resend, schedule, schedule_again_id};
 use streamio_events::webhook::delivery::{self, Round};
-use streamio_events::webhook::endpoint::{EndpointChanges, EndpointRefusal, MAX_ENDPOINTS, NewEndpoint};
+use streamio_events::webhook::endpoint::{
+    EndpointChanges, EndpointRefusal, MAX_CHANGES_OF_DAY, MAX_ENDPOINTS, NewEndpoint,
+};
 use streamio_events::webhook::endpoint_url::{EndpointUrl, Rules};
 use streamio_events::webhook::status::{DeliveryStatus, EndpointStatus};
 use streamio_events::webhook::{Delivery, Endpoint, Endpoints, Message, MessageType, ScheduleCause};
 
 use self::valid::{invalid, valid_description, valid_rate_limit, valid_types};
 use super::unavailable;
-use crate::fold_cache::EndpointCache;
+use crate::fold_cache::{EndpointCache, ReplayCache};
 use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
 use crate::ports::project_feed::FeedCommits;
 use crate::webhooks::keys::WebhookKeys;
 
 /// How often a decision is made again after a conflict.
 const MAX_CONFLICTS: u32 = 32;
-
-/// How many parts of the list of deliveries, each of which the store examines at once, are read for a page.
-const MAX_PARTS: usize = 16;
 
 /// The longest time for which a secret that was replaced is used beside the new one.
 const LONGEST_OVERLAP: Duration = Duration::from_hours(7 * 24);
@@ -65,6 +64,7 @@ struct Decided {
 pub(super) struct Webhooks<'a> {
     pub(super) log: &'a dyn EventLog,
     pub(super) ports: &'a WebhookPorts,
+    pub(super) replays: &'a ReplayCache,
     pub(super) project_id: &'a ProjectId,
     pub(super) now: Timestamp,
 }
@@ -208,6 +208,7 @@ impl Webhooks<'_> {
             if events.is_empty() {
                 return Ok(Decided { endpoints, repeated: false });
             }
+            endpoints.check_changes(&events, self.now).map_err(refused)?;
             let commit = NewCommit::new(commit_id.clone(), self.now, events);
             match self.log.append(&stream, Expected::Exactly(endpoints.version), commit).await {
                 Ok(appended) => {
@@ -226,13 +227,8 @@ impl Webhooks<'_> {
         commit: &Commit,
         decide: &(impl Fn(&Endpoints) -> Result<Vec<EventBody>, EndpointRefusal> + Send + Sync),
     ) -> Result<Decided, HomeError> {
-        let mut before = Endpoints::new(self.project_id.clone());
-        let stream = StreamId::Webhooks(self.project_id.clone());
-        for earlier in self.log.read_to_end(&stream, 1).await.map_err(HomeError::because_of)? {
-            if earlier.first < commit.first {
-                before.apply_commit(&earlier).map_err(super::failed)?;
-            }
-        }
+        let before = self.ports.endpoints.at_version(self.log, self.project_id, commit.first - 1).await;
+        let before = before.map_err(HomeError::because_of)?;
         let recorded: Result<Vec<EventBody>, _> = commit.events.iter().map(RecordedEvent::body).collect();
         let recorded = recorded.map_err(super::failed)?;
         let is_same = decide(&before).is_ok_and(|decided| {
@@ -281,7 +277,8 @@ impl Webhooks<'_> {
             return Err(HomeError::NotFound);
         }
         let round = Round::new(ScheduleCause::Resend, self.now);
-        let Some(commit) = schedule_again(&delivery, round, self.now, commit_id.as_str()) else {
+        let due_at = delivery.due_at.map_or(self.now, |due_at| due_at.min(self.now));
+        let Some(commit) = resend(&delivery, round, due_at, commit_id.as_str()) else {
             return outcome(&delivery, false);
         };
         self.record(&mut delivery, commit).await?;
@@ -316,19 +313,11 @@ impl Webhooks<'_> {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<DeliveryStatus>, HomeError> {
-        let mut data: Vec<DeliveryStatus> = Vec::new();
-        let mut next = after.map(str::to_owned);
-        // The store examines a part of the list at a time.
-        for _ in 0..MAX_PARTS {
-            let (store, after, rest) = (&self.ports.deliveries, next.as_deref(), limit - data.len());
-            let page = store.list_deliveries(self.project_id, filter, after, rest).await.map_err(failed)?;
-            data.extend(page.deliveries.iter().filter_map(Delivery::status));
-            next = page.next;
-            if next.is_none() || data.len() >= limit {
-                break;
-            }
-        }
-        Ok(Page { data, next })
+        // A store examines a bounded number of deliveries, so that a page of a filtered list may have fewer, and even none, before the end.
+        let page = self.ports.deliveries.list_deliveries(self.project_id, filter, after, limit).await;
+        let page = page.map_err(failed)?;
+        let data = page.deliveries.iter().filter_map(Delivery::status).collect();
+        Ok(Page { data, next: page.next })
     }
 
     fn valid_url(&self, url: &str) -> Result<String, HomeError> {
@@ -376,6 +365,11 @@ fn refused(refusal: EndpointRefusal) -> HomeError {
         EndpointRefusal::NotFound(_) => HomeError::NotFound,
         EndpointRefusal::TooMany => HomeError::Conflict {
             text: format!("A project may have {MAX_ENDPOINTS} webhooks; remove one first."),
+        },
+        EndpointRefusal::TooManyChanges => HomeError::Conflict {
+            text: format!(
+                "A project may change its webhooks {MAX_CHANGES_OF_DAY} times a day (UTC); try again tomorrow."
+            ),
         },
     }
 }

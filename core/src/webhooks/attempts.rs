@@ -30,8 +30,15 @@ const FAILURES_OF_A_BROKEN_ENDPOINT: u32 = 5;
 /// An endpoint that has failed for this long, as its health states, is broken for a process that has made no attempt to it yet.
 const BROKEN_AFTER: Duration = Duration::from_secs(30);
 
+/// For how long the state of an endpoint is kept after its last attempt: how many attempts it may have at the same time is not learnt again
+/// when a message becomes due from time to time.
+const KEPT_FOR: Duration = Duration::from_mins(10);
+
 /// How long a delivery pauses that the platform could not continue.
 const PAUSE: Duration = Duration::from_secs(5);
+
+/// How long a delivery pauses whose endpoints cannot be understood.
+const BLOCKED_PAUSE: Duration = Duration::from_mins(1);
 
 /// How an attempt ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,8 +49,10 @@ pub enum End {
     Failed,
     /// No attempt was made: the delivery ended for another reason, or nothing was to be done.
     NotAttempted,
-    /// The platform could not continue the delivery.
+    /// The platform could not continue the delivery at present.
     Unknown,
+    /// The endpoints of the project cannot be understood: the delivery waits until an operator has acted.
+    Blocked,
 }
 
 impl End {
@@ -111,6 +120,8 @@ struct EndpointState {
     interval: Option<Duration>,
     /// From when on the rate allows the next attempt.
     next_at: Option<Duration>,
+    /// When its last attempt ended.
+    ended_at: Option<Duration>,
 }
 
 impl EndpointState {
@@ -120,7 +131,8 @@ impl EndpointState {
 
     /// Whether the state limits later attempts even if nothing is due now: messages may become due one by one.
     fn is_needed(&self, now: Duration) -> bool {
-        self.in_progress > 0 || self.next_at.is_some_and(|at| at > now)
+        let is_kept = self.ended_at.is_some_and(|at| now < at + KEPT_FOR);
+        self.in_progress > 0 || is_kept || self.next_at.is_some_and(|at| at > now)
     }
 
     /// From when on another attempt may be made; `None` before one has ended.
@@ -272,20 +284,24 @@ impl Attempts {
         }
         let state = self.endpoints.entry(key.webhook_id.clone()).or_default();
         state.in_progress = state.in_progress.saturating_sub(1);
+        if matches!(end, End::Succeeded | End::Failed) {
+            state.ended_at = Some(now);
+        }
         match end {
             End::Succeeded => state.failures_left = FAILURES_OF_A_BROKEN_ENDPOINT,
             End::Failed => state.failures_left = state.failures_left.saturating_sub(1),
             End::NotAttempted => {}
-            End::Unknown => {
+            End::Unknown | End::Blocked => {
                 state.due += 1;
-                self.paused.insert(key.clone(), now + PAUSE);
+                let pause = if end == End::Blocked { BLOCKED_PAUSE } else { PAUSE };
+                self.paused.insert(key.clone(), now + pause);
                 self.due.entry(key.project_id.clone()).or_default().push_front(key.clone());
                 if !self.turns.contains(&key.project_id) {
                     self.turns.push_back(key.project_id.clone());
                 }
             }
         }
-        was_due && end != End::Unknown
+        was_due && !matches!(end, End::Unknown | End::Blocked)
     }
 
     /// When an attempt may begin that only waits for a time; `None` if none does.

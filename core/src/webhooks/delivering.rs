@@ -3,7 +3,7 @@
 use http::{HeaderValue, header};
 use streamio_events::clock::Clock;
 use streamio_events::commit::NewCommit;
-use streamio_events::id::CommitId;
+use streamio_events::id::{CommitId, VideoId};
 use streamio_events::log::{AppendError, EventLog, Expected};
 use streamio_events::retryable::Retryable;
 use streamio_events::stream::StreamId;
@@ -63,11 +63,19 @@ pub enum DeliveringError {
     #[error("the webhook endpoints of the project cannot be read")]
     Endpoints(#[from] FoldError),
     /// It is not known whether the video was deleted.
-    #[error(transparent)]
-    Video(#[from] ViewError),
+    #[error("it is not known whether the video was deleted")]
+    Video {
+        /// The video.
+        video_id: VideoId,
+        /// Why not.
+        source: ViewError,
+    },
     /// The store of deliveries failed.
     #[error(transparent)]
     Store(#[from] DeliveryStoreError),
+    /// The platform is so busy that no attempt was made.
+    #[error("the platform is too busy to make the attempt")]
+    Busy,
     /// An endpoint cannot be disabled.
     #[error("an endpoint cannot be disabled")]
     Disable(#[from] AppendError),
@@ -78,8 +86,8 @@ impl Retryable for DeliveringError {
         match self {
             Self::Delivery(error) => error.is_retryable(),
             Self::Endpoints(error) => error.is_retryable(),
-            Self::Video(error) => error.is_retryable(),
-            Self::Store(_) => true,
+            Self::Video { source, .. } => source.is_retryable(),
+            Self::Store(_) | Self::Busy => true,
             Self::Disable(error) => error.is_retryable() || matches!(error, AppendError::Conflict { .. }),
         }
     }
@@ -122,7 +130,8 @@ async fn deleted(ports: Ports<'_>, delivery: &Delivery) -> Result<Option<u64>, D
     let Some(video_id) = scheduled.as_ref().and_then(|scheduled| scheduled.video_id.as_ref()) else {
         return Ok(None);
     };
-    let row = status::refresh(ports.log, ports.views, ports.policy, project_id, video_id).await?;
+    let row = status::refresh(ports.log, ports.views, ports.policy, project_id, video_id).await;
+    let row = row.map_err(|source| DeliveringError::Video { video_id: video_id.clone(), source })?;
     let latest = row.video.deleted_version;
     let is_sent_again = latest.is_some_and(|latest| last_round.deletions.contains(&latest));
     let (true, Some(first)) = (is_sent_again, last_round.deletions.first()) else { return Ok(latest) };
@@ -147,7 +156,8 @@ async fn send(
     let exchange = match EndpointUrl::parse(&endpoint.url, ports.urls) {
         Ok(url) => {
             let project_id = delivery.project_id.clone();
-            ports.sender.send(WebhookRequest { project_id, url, headers, body: body.into() }).await
+            let request = WebhookRequest { project_id, url, headers, body: body.into() };
+            ports.sender.send_soon(request).await.ok_or(DeliveringError::Busy)?
         }
         Err(refused) => not_sent(&refused),
     };

@@ -61,6 +61,9 @@ impl Default for Limits {
     }
 }
 
+/// How long [`HttpSender::send_soon`] waits for the permit to look up a name.
+const PERMIT_WITHIN: Duration = Duration::from_secs(10);
+
 /// Why a [`HttpSender`] cannot be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
@@ -83,6 +86,7 @@ pub struct HttpSender {
     limits: Limits,
     resolver: Arc<dyn Resolver>,
     lookups: lookups::Lookups,
+    permit_within: Duration,
     tls: TlsConnector,
 }
 
@@ -117,14 +121,37 @@ impl HttpSender {
     /// No certificate could be trusted, or the extra root certificates are invalid.
     pub fn new(rules: SenderRules, resolver: Arc<dyn Resolver>) -> Result<Self, SenderError> {
         let SenderRules { urls, extra_roots, limits } = rules;
-        let lookups = lookups::Lookups::default();
-        Ok(Self { rules: urls, limits, resolver, lookups, tls: tls::connector(&extra_roots)? })
+        let (lookups, permit_within) = (lookups::Lookups::default(), PERMIT_WITHIN);
+        Ok(Self { rules: urls, limits, resolver, lookups, permit_within, tls: tls::connector(&extra_roots)? })
+    }
+
+    /// Sets how long [`Self::send_soon`] waits for the permit to look up a name; by default ten seconds.
+    #[must_use]
+    pub fn with_permit_within(self, permit_within: Duration) -> Self {
+        Self { permit_within, ..self }
     }
 
     /// Waits for the permit to look up the name of the URL's host; `None` if its addresses are known without a look-up.
     async fn lookup_permit(&self, request: &WebhookRequest) -> Option<LookupPermit> {
         connect::needs_lookup(&request.url, &self.rules).then_some(())?;
         Some(self.lookups.permit(&request.project_id).await)
+    }
+
+    /// Sends the request, for which the name may be looked up.
+    async fn send_permitted(&self, request: WebhookRequest, permit: Option<LookupPermit>) -> Exchange {
+        let start = Instant::now();
+        let mut progress = Progress::default();
+        let outcome = timeout(self.limits.exchange, self.exchange(request, permit, &mut progress)).await;
+        let result = match (progress.head, outcome) {
+            // The status decides, even if the body ended early or too late.
+            (Some(Head { status, retry_after_seconds }), _) => {
+                ExchangeResult::Answer(Answer::new(status, retry_after_seconds, &progress.body))
+            }
+            (None, Ok(Err(error))) => ExchangeResult::Error(error),
+            (None, _) => ExchangeResult::Error(self.too_slow(progress.phase)),
+        };
+        let duration_milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        Exchange { duration_milliseconds, result }
     }
 
     async fn exchange(
@@ -185,18 +212,11 @@ impl WebhookSender for HttpSender {
     async fn send(&self, request: WebhookRequest) -> Exchange {
         // How long the platform's other look-ups take is not a matter of this endpoint.
         let permit = self.lookup_permit(&request).await;
-        let start = Instant::now();
-        let mut progress = Progress::default();
-        let outcome = timeout(self.limits.exchange, self.exchange(request, permit, &mut progress)).await;
-        let result = match (progress.head, outcome) {
-            // The status decides, even if the body ended early or too late.
-            (Some(Head { status, retry_after_seconds }), _) => {
-                ExchangeResult::Answer(Answer::new(status, retry_after_seconds, &progress.body))
-            }
-            (None, Ok(Err(error))) => ExchangeResult::Error(error),
-            (None, _) => ExchangeResult::Error(self.too_slow(progress.phase)),
-        };
-        let duration_milliseconds = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        Exchange { duration_milliseconds, result }
+        self.send_permitted(request, permit).await
+    }
+
+    async fn send_soon(&self, request: WebhookRequest) -> Option<Exchange> {
+        let permit = timeout(self.permit_within, self.lookup_permit(&request)).await.ok()?;
+        Some(self.send_permitted(request, permit).await)
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use streamio_events::commit::Commit;
 use streamio_events::error_chain::chain;
 use streamio_events::event::EventBody;
+use streamio_events::id::{MessageId, ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 
 use crate::ports::delivery_queue::{DeliveryQueue, DeliveryQueueError, LONGEST_DELAY, QueuedDelivery};
@@ -16,6 +17,9 @@ use crate::ports::delivery_store::{DeliveryKey, DeliveryStore, DeliveryStoreErro
 /// For how long a delivery has to be due before [`queue_due`] queues it. It is longer than an attempt takes, so that an attempt that is being
 /// made is rarely made twice.
 pub const OVERDUE_AFTER: Duration = Duration::from_secs(30);
+
+/// How many overdue deliveries of an endpoint are read to queue some of them.
+const FOLLOWING: usize = 500;
 
 /// How much is queued at a time by [`queue_due`].
 #[derive(Debug, Clone, Copy)]
@@ -60,7 +64,7 @@ pub async fn queue_commits<'a>(
 /// The delivery whose attempt `commit` makes due soon; `None` if it makes none due, or one later.
 fn due_soon(commit: &Commit, now: Timestamp) -> Option<QueuedDelivery> {
     let key = DeliveryKey::of_stream(&commit.stream)?;
-    // An unreadable event is reported by who delivers.
+    // The process that delivers reports an unreadable event.
     let due_at = commit.events.iter().rev().find_map(|event| match event.body().ok()? {
         EventBody::WebhookScheduled(scheduled) => Some(Some(scheduled.due_at)),
         EventBody::WebhookFailed(failed) => Some(failed.retry_at),
@@ -71,6 +75,38 @@ fn due_soon(commit: &Commit, now: Timestamp) -> Option<QueuedDelivery> {
     (delay <= LONGEST_DELAY).then_some(QueuedDelivery { key, delay })
 }
 
+/// The time at which what is overdue at `now` was due.
+fn overdue_at(now: Timestamp) -> Timestamp {
+    let milliseconds = i64::try_from(OVERDUE_AFTER.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_unix_millis(now.unix_millis().saturating_sub(milliseconds))
+}
+
+/// Queues `count` overdue deliveries to an endpoint that has just taken as many, or to which none are sent any more: so its backlog goes on
+/// without waiting for the next [`queue_due`]. They are any of the first `FOLLOWING`, because the very first are usually in the queue.
+/// Returns how many were queued.
+pub async fn queue_following(
+    store: &dyn DeliveryStore,
+    queue: &dyn DeliveryQueue,
+    now: Timestamp,
+    (project_id, webhook_id): (&ProjectId, &WebhookId),
+    count: usize,
+) -> Result<usize, QueueDueError> {
+    let mut keys = store.due_to_endpoint(project_id, webhook_id, overdue_at(now), FOLLOWING).await?;
+    let seed = now.unix_millis().to_string();
+    keys.sort_by_cached_key(|key| MessageId::derived_from(&[&seed, key.message_id.as_str()]));
+    keys.truncate(count);
+    send_now(queue, keys).await
+}
+
+async fn send_now(queue: &dyn DeliveryQueue, keys: Vec<DeliveryKey>) -> Result<usize, QueueDueError> {
+    let due: Vec<QueuedDelivery> =
+        keys.into_iter().map(|key| QueuedDelivery { key, delay: Duration::ZERO }).collect();
+    if !due.is_empty() {
+        queue.send(&due).await?;
+    }
+    Ok(due.len())
+}
+
 /// Queues deliveries that have been due for [`OVERDUE_AFTER`], each endpoint in turn. Returns how many.
 pub async fn queue_due(
     store: &dyn DeliveryStore,
@@ -78,13 +114,6 @@ pub async fn queue_due(
     now: Timestamp,
     bounds: DueBounds,
 ) -> Result<usize, QueueDueError> {
-    let milliseconds = i64::try_from(OVERDUE_AFTER.as_millis()).unwrap_or(i64::MAX);
-    let overdue = Timestamp::from_unix_millis(now.unix_millis().saturating_sub(milliseconds));
-    let keys = store.due_deliveries(overdue, bounds.per_endpoint, bounds.total).await?;
-    let due: Vec<QueuedDelivery> =
-        keys.into_iter().map(|key| QueuedDelivery { key, delay: Duration::ZERO }).collect();
-    if !due.is_empty() {
-        queue.send(&due).await?;
-    }
-    Ok(due.len())
+    let keys = store.due_deliveries(overdue_at(now), bounds.per_endpoint, bounds.total).await?;
+    send_now(queue, keys).await
 }

@@ -1,28 +1,29 @@
 //! Schedules messages again that a tenant asked for: those that failed, or all about a part of the project's feed.
 //!
 //! A job proceeds in steps. Each reads on in the feed, schedules some messages, and then records its progress. A step that was interrupted
-//! is made again; what it had scheduled is recognised by the ids of the commits, so that a job schedules each message once.
+//! is made again; what it had scheduled is recognised by the ids of the commits, so that a job schedules each message once. What is damaged
+//! is left out.
 
 mod candidates;
+mod scheduler;
 
 use std::time::Duration;
 
 use futures::future::try_join_all;
 use streamio_events::clock::Clock;
-use streamio_events::commit::NewCommit;
+use streamio_events::error_chain::chain;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::log::{EventLog, ReadError};
 use streamio_events::retryable::Retryable;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::delivery::decide::{schedule, schedule_again, schedule_again_id};
-use streamio_events::webhook::delivery::{self, DeliveryStoreError as LogError, Round};
-use streamio_events::webhook::replay::{self, Replay, ReplayEnd, ReplayKind, ReplayStoreError, Replays};
-use streamio_events::webhook::{DeliveryState, ScheduleCause};
+use streamio_events::webhook::delivery::DeliveryStoreError as LogError;
+use streamio_events::webhook::replay::{self, Replay, ReplayEnd, ReplayStoreError, Replays};
 
-use self::candidates::{Candidate, Content};
+use self::candidates::Candidate;
+use self::scheduler::{Outcome, Scheduler};
 use super::scheduling::{self, SchedulingError};
-use crate::fold_cache::{EndpointCache, FoldError};
+use crate::fold_cache::{EndpointCache, FoldError, ReplayCache};
 use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
 use crate::ports::project_feed::{FeedCommits, FeedPlaces, FeedReadError};
 
@@ -35,15 +36,15 @@ const MAX_PAGES: usize = 64;
 /// The most messages of a step.
 const MAX_MESSAGES: usize = 100;
 
+/// For how long a step schedules messages, at most, in seconds: the progress of a slow job is recorded once for several messages.
+const STEP_SECONDS: usize = 10;
+
 /// How many deliveries to an endpoint may be due while a job schedules more. Without this limit the messages about what happens meanwhile
 /// would have to wait for all those that an endpoint takes more slowly than they are scheduled.
 const MAX_DUE: usize = 200;
 
 /// The pause after the endpoint had too many due deliveries.
 const DUE_PAUSE: Duration = Duration::from_secs(1);
-
-/// How often a decision is made again after a conflict.
-const MAX_CONFLICTS: u32 = 32;
 
 /// The ports of replaying.
 #[derive(Clone, Copy)]
@@ -54,6 +55,8 @@ pub struct Ports<'a> {
     pub endpoints: &'a EndpointCache,
     /// The places of commits in their project's feed.
     pub places: &'a dyn FeedPlaces,
+    /// The jobs of endpoints.
+    pub replays: &'a ReplayCache,
     /// The commits of projects.
     pub feed: &'a dyn FeedCommits,
     /// The views of deliveries.
@@ -71,7 +74,10 @@ impl<'a> Ports<'a> {
 /// Why a job did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum ReplayingError {
-    /// The jobs cannot be read, understood or appended to.
+    /// The jobs cannot be read or understood.
+    #[error("the webhook replays of the endpoint cannot be read")]
+    Jobs(#[source] FoldError),
+    /// The jobs cannot be appended to.
     #[error(transparent)]
     Replays(#[from] ReplayStoreError),
     /// The project's endpoints are not known.
@@ -107,7 +113,7 @@ impl Retryable for ReplayingError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Replays(error) => error.is_retryable(),
-            Self::Endpoints(error) => error.is_retryable(),
+            Self::Jobs(error) | Self::Endpoints(error) => error.is_retryable(),
             Self::Read(error) => error.is_retryable(),
             Self::Messages(error) => error.is_retryable(),
             Self::Delivery(error) => error.is_retryable(),
@@ -126,37 +132,51 @@ pub enum Next {
     Nothing,
 }
 
-/// Makes a step of the endpoint's active job. Two processes may make the same step at the same time; one of them records it.
+/// Makes a step of the endpoint's active job. Two processes may make the same step at the same time; one of them records it. A job that can
+/// never go on ends.
 pub async fn step(
     ports: Ports<'_>,
     project_id: &ProjectId,
     webhook_id: &WebhookId,
 ) -> Result<Next, ReplayingError> {
-    let mut replays = replay::load(ports.log, project_id, webhook_id).await?;
+    let key = (project_id.clone(), webhook_id.clone());
+    let replays = ports.replays.current(ports.log, &key).await.map_err(ReplayingError::Jobs)?;
     let Some(job) = replays.active().cloned() else { return Ok(Next::Nothing) };
-    let endpoints = ports.endpoints.current(ports.log, project_id).await?;
+    match step_of(ports, Replays::clone(&replays), &job).await {
+        Err(error) if !error.is_retryable() => {
+            tracing::error!(%project_id, webhook.id = %webhook_id, replay_id = %job.replay_id, error = chain(&error), "a webhook replay can never go on; it ends");
+            stop(ports, Replays::clone(&replays), ReplayEnd::Failed, ports.clock.now()).await
+        }
+        next => next,
+    }
+}
+
+async fn step_of(ports: Ports<'_>, mut replays: Replays, job: &Replay) -> Result<Next, ReplayingError> {
+    let (project_id, webhook_id) = (replays.project_id.clone(), replays.webhook_id.clone());
+    let endpoints = ports.endpoints.current(ports.log, &project_id).await?;
     let now = ports.clock.now();
-    let endpoint = match endpoints.endpoints.get(webhook_id) {
+    let endpoint = match endpoints.endpoints.get(&webhook_id) {
         None => return stop(ports, replays, ReplayEnd::WebhookRemoved, now).await,
         Some(endpoint) if endpoint.disabled.is_some() => {
             return stop(ports, replays, ReplayEnd::WebhookDisabled, now).await;
         }
         Some(endpoint) => endpoint,
     };
-    if ports.deliveries.due_count(project_id, webhook_id, now, MAX_DUE).await? >= MAX_DUE {
+    if ports.deliveries.due_count(&project_id, &webhook_id, now, MAX_DUE).await? >= MAX_DUE {
         return Ok(Next::Step(DUE_PAUSE));
     }
-    let source = candidates::Source { ports, project_id, endpoint, job: &job };
+    let source = candidates::Source { ports, project_id: &project_id, endpoint, job };
     let rate = usize::try_from(job.request.rate).unwrap_or(MAX_MESSAGES).max(1);
-    let Batch { candidates, next } = read_batch(source, rate.min(MAX_MESSAGES)).await?;
-    let of_job = Scheduler { ports, replays: &replays, job: &job };
+    let Batch { candidates, next } =
+        read_batch(source, rate.saturating_mul(STEP_SECONDS).min(MAX_MESSAGES)).await?;
+    let of_job = Scheduler { ports, replays: &replays, job };
     let apart = Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
     let due_times = (0..).map(|index: u32| now.plus(apart * index));
     let scheduled =
         candidates.iter().zip(due_times).map(|(candidate, due_at)| of_job.schedule(candidate, now, due_at));
     let outcomes = try_join_all(scheduled).await?;
-    let scheduled = outcomes.iter().filter(|is_scheduled| **is_scheduled).count();
-    let skipped = outcomes.len() - scheduled;
+    let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
+    let (scheduled, skipped) = (count(Outcome::Scheduled), count(Outcome::Skipped));
     if let Some(commit) = replays.advance(next, scheduled as u64, skipped as u64, ports.clock.now()) {
         // A conflict: another process has made this step, or the tenant has cancelled the job. The next step finds out.
         replay::append(ports.log, &mut replays, commit).await?;
@@ -206,57 +226,4 @@ async fn read_batch(source: candidates::Source<'_>, limit: usize) -> Result<Batc
         batch.next = last + 1;
     }
     Ok(batch)
-}
-
-/// Schedules the messages of a job.
-struct Scheduler<'a> {
-    ports: Ports<'a>,
-    replays: &'a Replays,
-    job: &'a Replay,
-}
-
-impl Scheduler<'_> {
-    /// Schedules a message, unless there is a reason not to. Returns whether this job has scheduled it, also in an earlier step.
-    async fn schedule(
-        &self,
-        candidate: &Candidate,
-        now: Timestamp,
-        due_at: Timestamp,
-    ) -> Result<bool, ReplayingError> {
-        let (log, Replays { project_id, webhook_id, .. }) = (self.ports.log, self.replays);
-        let message_id = candidate.message_id();
-        let request = format!("{}.{message_id}", self.job.replay_id);
-        let id = schedule_again_id(&request);
-        let mut delivery = delivery::load(log, project_id, webhook_id, message_id).await?;
-        for _ in 0..MAX_CONFLICTS {
-            if delivery.version > 0 && log.find(&delivery.stream(), &id).await?.is_some() {
-                return Ok(true);
-            }
-            let cause = match self.job.request.kind {
-                ReplayKind::Recover => ScheduleCause::Recover,
-                ReplayKind::Replay => ScheduleCause::Replay,
-            };
-            let round = |deletions: &[u64]| Round { cause, at: now, deletions: deletions.to_vec() };
-            let commit = match &candidate.content {
-                Content::Skipped(_) => None,
-                Content::Failed(_) => (delivery.state == DeliveryState::Failed)
-                    .then(|| schedule_again(&delivery, round(&[]), due_at, &request))
-                    .flatten(),
-                // The endpoint did not receive it when the event happened. The id is not that of the message that the event itself
-                // schedules, so that the job knows what it has scheduled.
-                Content::Message(message, deletions) if delivery.version == 0 => {
-                    let first = schedule(message, webhook_id, round(deletions), due_at);
-                    Some(NewCommit { id: id.clone(), ..first })
-                }
-                Content::Message(_, deletions) => {
-                    schedule_again(&delivery, round(deletions), due_at, &request)
-                }
-            };
-            let Some(commit) = commit else { return Ok(false) };
-            if delivery::append(log, &mut delivery, commit).await? {
-                return Ok(true);
-            }
-        }
-        Err(ReplayingError::Conflict)
-    }
 }

@@ -18,9 +18,6 @@ use crate::fold_cache::{EndpointCache, FoldError};
 use crate::ports::project_feed::{FeedPlaces, PlaceError};
 use crate::webhooks::messages::{News, leads_to_messages};
 
-/// How many changes of endpoints are read at a time when an earlier state is needed.
-const PAGE: usize = 16;
-
 /// The ports of scheduling.
 #[derive(Clone, Copy)]
 pub struct Ports<'a> {
@@ -121,49 +118,57 @@ async fn schedule_one(
 
 /// The project's endpoints as they were after the commit at this place of the project's feed. `current` is what they are now.
 ///
-/// Usually that is the same. Otherwise the cached earlier state is continued, so that a project that changes its endpoints all the time
-/// does not have its whole stream read for each message.
+/// Usually that is the same. Otherwise the commit is found by bisection, because places rise along a stream, and the cached earlier state is
+/// continued: a project that changes its endpoints all the time does not have the places of all changes looked up for each message.
 pub(super) async fn endpoints_at(
     ports: Ports<'_>,
     current: &Arc<Endpoints>,
     place: u64,
 ) -> Result<Arc<Endpoints>, SchedulingError> {
-    let project_id = &current.project_id;
-    if is_of(ports, current, place).await? {
+    if current.version == 0 {
         return Ok(Arc::clone(current));
     }
-    let mut endpoints = match ports.endpoints.earlier(project_id) {
-        Some(earlier) if is_of(ports, &earlier, place).await? => earlier,
-        _ => Arc::new(Endpoints::new(project_id.clone())),
-    };
-    let stream = StreamId::Webhooks(project_id.clone());
-    'pages: loop {
-        let page = ports.log.read(&stream, endpoints.version + 1, PAGE).await.map_err(FoldError::from)?;
-        for commit in &page.commits {
-            if ports.places.place(commit).await? > place {
-                break 'pages;
-            }
-            Arc::make_mut(&mut endpoints).apply_commit(commit).map_err(FoldError::from)?;
-        }
-        if page.next.is_none() {
-            break;
-        }
+    let last = commit_with(ports, &current.project_id, current.version).await?;
+    if ports.places.place(&last).await? <= place {
+        return Ok(Arc::clone(current));
     }
-    ports.endpoints.keep_earlier(project_id, &endpoints);
-    Ok(endpoints)
+    let version = last_version_at(ports, &current.project_id, last.first, place).await?;
+    Ok(ports.endpoints.at_version(ports.log, &current.project_id, version).await?)
 }
 
-/// Whether all that `endpoints` was folded from is at this place of the project's feed or before.
-async fn is_of(ports: Ports<'_>, endpoints: &Endpoints, place: u64) -> Result<bool, SchedulingError> {
-    if endpoints.version == 0 {
-        return Ok(true);
+/// The last version of the stream of endpoints whose commit has this place or an earlier one; 0 if there is none. The commit with the
+/// version `after` has a later one. Few changes are usually later, so that the search begins at the end.
+async fn last_version_at(
+    ports: Ports<'_>,
+    project_id: &ProjectId,
+    mut after: u64,
+    place: u64,
+) -> Result<u64, SchedulingError> {
+    let (mut before, mut step) = (0, 1);
+    while before + 1 < after {
+        let middle =
+            if before == 0 { after.saturating_sub(step).max(1) } else { before + (after - before) / 2 };
+        step *= 2;
+        let commit = commit_with(ports, project_id, middle).await?;
+        if ports.places.place(&commit).await? <= place {
+            before = commit.last();
+        } else {
+            after = commit.first;
+        }
     }
-    let stream = StreamId::Webhooks(endpoints.project_id.clone());
-    let last = ports.log.read(&stream, endpoints.version, 1).await.map_err(FoldError::from)?;
-    match last.commits.first() {
-        Some(commit) => Ok(ports.places.place(commit).await? <= place),
-        None => Ok(false),
-    }
+    Ok(before)
+}
+
+/// The commit of the stream of endpoints that has this version.
+async fn commit_with(
+    ports: Ports<'_>,
+    project_id: &ProjectId,
+    version: u64,
+) -> Result<Commit, SchedulingError> {
+    let stream = StreamId::Webhooks(project_id.clone());
+    let page = ports.log.read(&stream, version, 1).await.map_err(FoldError::from)?;
+    let missing = || PlaceError::Unavailable(format!("the log does not have {stream} {version} yet").into());
+    Ok(page.commits.into_iter().next().ok_or_else(missing)?)
 }
 
 /// The commits of the stream that are among `commits`, each with the video before it.

@@ -5,14 +5,12 @@ use std::collections::BTreeSet;
 use streamio_events::commit::Commit;
 use streamio_events::event::{EventBody, RecordedEvent, UnreadableEvent};
 use streamio_events::id::{ProjectId, WebhookId};
-use streamio_events::log::{EventLog, EventLogExt as _, ReadError};
+use streamio_events::log::EventLog;
 use streamio_events::retryable::Retryable;
-use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
-use streamio_events::webhook::Endpoints;
 use streamio_events::webhook::delivery::{self, DeliveryError, DeliveryStoreError as LogError};
-use streamio_events::webhook::replay::{self, ReplayStoreError};
 
+use crate::fold_cache::{FoldError, WebhookFolds};
 use crate::ports::delivery_store::{DeliveryKey, DeliveryStore, DeliveryStoreError};
 
 /// Why a view was not updated.
@@ -21,12 +19,9 @@ pub enum DeliveryViewError {
     /// The delivery's stream cannot be read or understood.
     #[error(transparent)]
     Log(#[from] LogError),
-    /// The stream of an endpoint's jobs cannot be read or understood.
-    #[error(transparent)]
-    Replays(#[from] ReplayStoreError),
-    /// The stream of the project's endpoints cannot be read.
-    #[error("the events of webhook endpoints cannot be read")]
-    Endpoints(#[from] ReadError),
+    /// The stream of the project's endpoints, or of an endpoint's jobs, cannot be read or understood.
+    #[error("the events of webhook endpoints cannot be read or understood")]
+    Endpoints(#[from] FoldError),
     /// An event cannot be understood.
     #[error("the events of a delivery or of webhook endpoints cannot be understood")]
     Unreadable(#[from] UnreadableEvent),
@@ -39,7 +34,6 @@ impl Retryable for DeliveryViewError {
     fn is_retryable(&self) -> bool {
         match self {
             Self::Log(error) => error.is_retryable(),
-            Self::Replays(error) => error.is_retryable(),
             Self::Endpoints(error) => error.is_retryable(),
             Self::Unreadable(_) => false,
             Self::Store(_) => true,
@@ -83,6 +77,7 @@ pub(crate) fn attempt_of(
 /// Stores for each endpoint that `commits` of the project's endpoints are about whether messages are sent to it now.
 pub async fn refresh_endpoints(
     log: &dyn EventLog,
+    folds: &WebhookFolds,
     store: &dyn DeliveryStore,
     project_id: &ProjectId,
     commits: &[&Commit],
@@ -99,14 +94,11 @@ pub async fn refresh_endpoints(
     if changed.is_empty() {
         return Ok(());
     }
-    let mut endpoints = Endpoints::new(project_id.clone());
-    for commit in log.read_to_end(&StreamId::Webhooks(project_id.clone()), 1).await? {
-        endpoints.apply_commit(&commit)?;
-    }
+    let endpoints = folds.endpoints.current(log, project_id).await?;
     for webhook_id in changed {
         let endpoint = endpoints.endpoints.get(&webhook_id);
         let is_receiving = endpoint.is_some_and(|endpoint| endpoint.disabled.is_none());
-        store.put_receiving(project_id, &webhook_id, is_receiving).await?;
+        store.put_receiving(project_id, &webhook_id, is_receiving, endpoints.version).await?;
     }
     Ok(())
 }
@@ -114,11 +106,12 @@ pub async fn refresh_endpoints(
 /// Brings the stored view of the jobs of an endpoint up to date with their stream.
 pub async fn refresh_replays(
     log: &dyn EventLog,
+    folds: &WebhookFolds,
     store: &dyn DeliveryStore,
     project_id: &ProjectId,
     webhook_id: &WebhookId,
 ) -> Result<(), DeliveryViewError> {
-    let replays = replay::load(log, project_id, webhook_id).await?;
+    let replays = folds.replays.current(log, &(project_id.clone(), webhook_id.clone())).await?;
     Ok(store.put_replays(&replays).await?)
 }
 

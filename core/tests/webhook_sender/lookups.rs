@@ -72,6 +72,23 @@ async fn names_of_one_project_that_do_not_resolve_delay_no_look_up_of_another() 
     assert_eq!(resolver.unfinished(), 16, "the share of one project");
 }
 
+#[tokio::test]
+async fn a_request_that_has_to_begin_soon_does_not_wait_for_other_look_ups_for_ever() {
+    let (sender, resolver) = sender(AMPLE);
+    let mut exchanges = use_up(&sender, &resolver, "acme").await;
+    exchanges.shutdown().await;
+    let sender = Arc::into_inner(sender).unwrap().with_permit_within(Duration::from_millis(50));
+    assert_eq!(sender.send_soon(request_of("acme", "https://hooks.example/")).await, None);
+    let other = sender.send_soon(request_of("zebra", "https://hooks.example/")).await;
+    assert_eq!(class(other.unwrap()), ErrorClass::AddressRefused);
+    resolver.end_all();
+    let begun = sender
+        .with_permit_within(AMPLE.exchange)
+        .send_soon(request_of("acme", "https://hooks.example/"))
+        .await;
+    assert_eq!(class(begun.unwrap()), ErrorClass::AddressRefused);
+}
+
 /// How long a limit must be for an exchange to end within it depends on the machine: it is repeated with longer ones.
 #[tokio::test]
 async fn the_wait_for_a_look_up_of_the_platform_is_not_a_failure_of_the_endpoint() {

@@ -218,6 +218,24 @@ async fn an_endpoint_that_is_gone_is_disabled_at_once_and_gets_everything_after_
     assert_eq!(harness.received().len(), 2, "a repeated request sends nothing again");
 }
 
+/// The request is repeated after the attempt that was due when it came.
+#[tokio::test]
+async fn a_repeated_request_to_resend_what_was_due_sends_nothing_again() {
+    let mut harness = Harness::new().await;
+    let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
+    harness.region.receive(notification("a.mp4", "01")).await;
+    harness.consume().await;
+    let pending = harness.deliveries_to(&webhook_id).await.remove(0);
+    let commit_id = harness.request();
+    let resend = WebhookCall::Resend { webhook_id, message_id: pending.message_id, commit_id };
+    for _ in 0..3 {
+        harness.call(resend.clone()).await.unwrap();
+        harness.settle().await;
+        assert_eq!(harness.received().len(), 1);
+        harness.wait(Duration::from_hours(1));
+    }
+}
+
 #[tokio::test]
 async fn retry_after_is_honoured() {
     let mut harness = Harness::new().await;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamio_core::delivery::batch::{Batch, Record, Report, RetryPolicy};
-use streamio_core::fold_cache::EndpointCache;
+use streamio_core::fold_cache::{EndpointCache, ReplayCache, WebhookFolds};
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::ports::project_feed::{FeedPage, FeedPlaces, ProjectFeed, ProjectFeedError};
@@ -133,6 +133,8 @@ pub(crate) struct Harness {
     pub(crate) deliveries: MemoryDeliveries,
     receivers: Receivers,
     endpoints: Arc<EndpointCache>,
+    replays: ReplayCache,
+    folds: WebhookFolds,
     feed: MemoryFeed,
     home: HomeRegion,
     clock: Arc<AtomicI64>,
@@ -173,7 +175,20 @@ impl Harness {
             },
         });
         let feed = MemoryFeed(region.log.clone());
-        Self { region, deliveries, receivers, endpoints, feed, home, clock, position: 0, requests: 0 }
+        let (replays, folds) = (ReplayCache::default(), WebhookFolds::default());
+        Self {
+            region,
+            deliveries,
+            receivers,
+            endpoints,
+            replays,
+            folds,
+            feed,
+            home,
+            clock,
+            position: 0,
+            requests: 0,
+        }
     }
 
     pub(crate) fn now(&self) -> Timestamp {
@@ -295,7 +310,9 @@ impl Harness {
     ) -> Result<Next, ReplayingError> {
         let clock = || self.now();
         let (endpoints, feed, deliveries) = (&self.endpoints, &self.feed, &self.deliveries);
-        let ports = replaying::Ports { log, endpoints, places: feed, feed, deliveries, clock: &clock };
+        let replays = &self.replays;
+        let ports =
+            replaying::Ports { log, endpoints, replays, places: feed, feed, deliveries, clock: &clock };
         step(ports, &acme(), webhook_id).await
     }
 
@@ -340,10 +357,11 @@ impl Harness {
         }
         if let StreamId::Webhooks(project_id) = &commit.stream {
             let (log, store) = (&self.region.log, &self.deliveries);
-            view::refresh_endpoints(log, store, project_id, &[commit]).await.unwrap();
+            view::refresh_endpoints(log, &self.folds, store, project_id, &[commit]).await.unwrap();
         }
         if let StreamId::Replays(project_id, webhook_id) = &commit.stream {
-            view::refresh_replays(&self.region.log, &self.deliveries, project_id, webhook_id).await.unwrap();
+            let (log, store) = (&self.region.log, &self.deliveries);
+            view::refresh_replays(log, &self.folds, store, project_id, webhook_id).await.unwrap();
         }
     }
 

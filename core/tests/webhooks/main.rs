@@ -4,6 +4,7 @@ mod changes_in_flight;
 mod deliveries;
 mod endpoints;
 mod harness;
+mod long_histories;
 mod replay_faults;
 mod replay_requests;
 mod replays;

@@ -8,18 +8,18 @@
 //! |---|---|---|---|
 //! | `video#{project}#{video}` | `-` | a video's row | `row` JSON, `version`, `form`, the keys of the indexes |
 //! | `key#{hash}` | `-` | the tenant of an API key | `tenant` JSON, `version` |
-//! | `feed#{project}` | `{place}`, 20 digits | the commit at a place of its project's feed | `stream`, `first`, `events` |
-//! | `place#{stream}` | `{last version}`, 20 digits | the place of a commit in its project's feed | `last`, `feed_place` |
+//! | `commits#{project}` | `{place}`, 20 digits | the commit at a place of its project's feed | `stream`, `first`, `events` |
+//! | `place#{stream}` | `{last version}`, 20 digits | the place of a commit in its project's feed | `last`, `feed_place`, `counted` |
+//! | `fed#{stream}`, `feed#{project}` | | up to which version an earlier release counted a stream, and its feed, which is not read | `version` |
 //! | `places#{project}` | `-` | the next place | `next` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
 //! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
 //! | `replays` | `{project}#{endpoint}` | whether an endpoint has an active job that sends messages again | `version`, `active` |
-//! | `idle-endpoints` | `{project}#{endpoint}#` | a webhook endpoint to which nothing is sent | |
 //! | `slots#{project}` | `count` | how many attempts have a slot | `held` |
 //! | `slots#{project}` | `held#{video}` | an attempt that has a slot | `attempt` |
 //! | `slots#{project}` | `waiting#{since}#{video}` | a place in the queue for slots | |
 //! | `delivery#{project}#{webhook}#{message}` | `-` | a delivery of a webhook | `row` JSON, `version`, `form`, the keys of the indexes |
-//! | `endpoint#{project}#{webhook}` | `-` | how a webhook endpoint has answered | `succeeded_at`, `failures` JSON |
+//! | `endpoint#{project}#{webhook}` | `-` | how a webhook endpoint has answered, and whether messages are sent to it | `succeeded_at`, `failures` JSON; `receiving`, `receiving_version` |
 //! | `replication-due` | `{due}#{random}` | an entry of the pending replications | `project` |
 //! | `pending-replication` | `{project}` | such an entry of an earlier release | `version` |
 //! | `dead#{function}` | `{id}` | a dead letter | its fields, `ttl` |
@@ -43,7 +43,9 @@ mod deliveries;
 mod deliveries_due;
 mod due;
 mod endpoint_health;
+mod endpoint_receiving;
 mod feed;
+mod feed_commits;
 mod item;
 mod pending;
 mod place_queue;

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, RetryPolicy};
+use streamio_core::delivery::batch::{Batch, Report, RetryPolicy};
+use streamio_core::delivery::redrive::Redeliver;
 use streamio_core::fold_cache::{EndpointCache, ProjectCache};
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::dead_letters::DeadLetterStore;
 use streamio_core::ports::delivery_queue::DeliveryQueue;
 use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::object_store::ObjectStore;
@@ -22,6 +23,7 @@ use streamio_events::log::EventLog;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
+use super::redrive;
 use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::ecs::EcsLauncher;
 use crate::adapters::s3::S3Objects;
@@ -29,6 +31,9 @@ use crate::adapters::sqs::SqsDeliveries;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::ledger_stream::read;
+
+/// The name of the function.
+const FUNCTION: &str = "react";
 
 /// The function.
 pub struct React {
@@ -43,7 +48,7 @@ pub struct React {
     /// Limits the projects' concurrent encodes.
     pub slots: Arc<dyn EncodeSlots>,
     /// Stores records that cannot be handled.
-    pub dead_letters: Arc<dyn DeadLetters>,
+    pub dead_letters: Arc<dyn DeadLetterStore>,
     /// The projects' settings and keys.
     pub projects: ProjectCache,
     /// The projects' webhook endpoints.
@@ -93,6 +98,13 @@ impl React {
         })
     }
 
+    async fn react(&self, event: Value, batch: Batch<'_>) -> Result<Report, AdapterError> {
+        let messages =
+            scheduling::Ports { log: &*self.log, endpoints: &self.endpoints, places: &*self.places };
+        let records = read(event)?;
+        Ok(react_batch(batch, self.ports(), Some(messages), Some(&*self.queue), &records, &self.clock).await)
+    }
+
     fn ports(&self) -> Ports<'_> {
         Ports {
             log: &*self.log,
@@ -109,13 +121,18 @@ impl React {
 #[async_trait]
 impl Function for React {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        if let Some(id) = redrive::requested(&event) {
+            return redrive::answer(&*self.dead_letters, FUNCTION, id, self).await;
+        }
         let batch =
-            Batch { function: "react", dead_letters: &*self.dead_letters, retry_policy: &self.retry_policy };
-        let messages =
-            scheduling::Ports { log: &*self.log, endpoints: &self.endpoints, places: &*self.places };
-        let records = read(event)?;
-        let report =
-            react_batch(batch, self.ports(), Some(messages), Some(&*self.queue), &records, &self.clock).await;
-        Done::of_batch(&report)
+            Batch { function: FUNCTION, dead_letters: &*self.dead_letters, retry_policy: &self.retry_policy };
+        Done::of_batch(&self.react(event, batch).await?)
+    }
+}
+
+#[async_trait]
+impl Redeliver for React {
+    async fn redeliver(&self, payload: &str, batch: Batch<'_>) -> Result<Report, AdapterError> {
+        self.react(redrive::batch_of(payload)?, batch).await
     }
 }

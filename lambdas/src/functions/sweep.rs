@@ -22,6 +22,7 @@ use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::views::replication::{self, PendingReport};
 use streamio_core::webhooks::queueing::{DueBounds, queue_due};
+use streamio_events::error_chain::chain;
 use streamio_events::log::{EventLog, Part};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
@@ -159,7 +160,13 @@ impl Function for Sweep {
         {
             tracing::warn!(left = swept.left, "more is due than one sweep can do");
         }
-        let (swept, keys, queued) = (swept?, keys?, queued?);
+        let (swept, keys) = (swept?, keys?);
+        // The next sweep queues them. The videos and the metrics of this one do not depend on it.
+        let not_queued = usize::from(queued.is_err());
+        let queued = queued.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "webhook deliveries that are due are not queued");
+            0
+        });
         if !swept.oldest_wait.is_zero() {
             // One line for a sweep, however many videos wait. CloudWatch's alarm on the metric states when an outage begins and ends.
             let oldest_wait_seconds = swept.oldest_wait.as_secs();
@@ -170,10 +177,10 @@ impl Function for Sweep {
             "failed": swept.failed,
             "left": swept.left,
             "keys": { "replicated": keys.replicated, "failed": keys.failed, "left": keys.left },
-            "webhooks": { "queued": queued },
+            "webhooks": { "queued": queued, "failed": not_queued },
         });
         let handled = swept.handled + keys.replicated + queued;
-        let failed = swept.failed + keys.failed;
+        let failed = swept.failed + keys.failed + not_queued;
         let counts = Counts { handled, failed, ..Counts::default() };
         Ok(Done { oldest_wait: Some(swept.oldest_wait), ..Done::new(&response, counts)? })
     }

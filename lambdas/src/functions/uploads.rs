@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, Handler, Progress, Record, RetryPolicy};
+use streamio_core::delivery::batch::{Batch, Handler, Progress, Record, Report, RetryPolicy};
 use streamio_core::delivery::quarantine;
+use streamio_core::delivery::redrive::Redeliver;
 use streamio_core::fold_cache::ProjectCache;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::dead_letters::DeadLetterStore;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::usage_store::UsageStore;
 use streamio_core::uploads::{Ports, Received, UploadError, receive_notification};
@@ -19,12 +20,15 @@ use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
 use streamio_events::video::Policy;
 
-use super::ASYNCHRONOUS_EVENT_AGE;
+use super::{ASYNCHRONOUS_EVENT_AGE, redrive};
 use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::s3::S3Objects;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::s3::{Created, read};
+
+/// The name of the function.
+const FUNCTION: &str = "uploads";
 
 /// The function.
 pub struct Uploads {
@@ -33,7 +37,7 @@ pub struct Uploads {
     /// The object store.
     pub objects: Arc<dyn ObjectStore>,
     /// Stores records that cannot be handled.
-    pub dead_letters: Arc<dyn DeadLetters>,
+    pub dead_letters: Arc<dyn DeadLetterStore>,
     /// What projects used.
     pub usage: Arc<dyn UsageStore>,
     /// The projects' settings and keys.
@@ -95,9 +99,12 @@ impl Uploads {
 #[async_trait]
 impl Function for Uploads {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        if let Some(id) = redrive::requested(&event) {
+            return redrive::answer(&*self.dead_letters, FUNCTION, id, self).await;
+        }
         let records = self.relevant(read(event)?);
         let batch = Batch {
-            function: "uploads",
+            function: FUNCTION,
             dead_letters: &*self.dead_letters,
             retry_policy: &RetryPolicy::since_arrival(ASYNCHRONOUS_EVENT_AGE),
         };
@@ -110,6 +117,17 @@ impl Function for Uploads {
         let mut done = Done::of_batch(&report)?;
         done.response = Value::Null;
         Ok(done)
+    }
+}
+
+#[async_trait]
+impl Redeliver for Uploads {
+    /// A payload is a whole event of EventBridge, or a record of a direct notification.
+    async fn redeliver(&self, payload: &str, batch: Batch<'_>) -> Result<Report, AdapterError> {
+        let whole: Value = serde_json::from_str(payload)?;
+        let event = if whole.get("detail-type").is_some() { whole } else { redrive::batch_of(payload)? };
+        let records = self.relevant(read(event)?);
+        Ok(batch.run(&records, self, (self.clock)()).await)
     }
 }
 

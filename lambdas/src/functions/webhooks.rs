@@ -10,10 +10,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::Value;
-use streamio_core::delivery::batch::{Batch, RetryPolicy};
+use streamio_core::delivery::batch::{Batch, Report, RetryPolicy};
+use streamio_core::delivery::redrive::Redeliver;
 use streamio_core::fold_cache::EndpointCache;
 use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::DeadLetters;
+use streamio_core::ports::dead_letters::DeadLetterStore;
 use streamio_core::ports::delivery_queue::DeliveryQueue;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore};
 use streamio_core::ports::view_store::ViewStore;
@@ -28,11 +29,15 @@ use streamio_events::webhook::endpoint_url::Rules;
 
 pub use self::attempts::InstanceAttempts;
 use self::outcomes::Outcomes;
+use super::redrive;
 use crate::adapters::dynamo::DynamoViews;
 use crate::adapters::sqs::SqsDeliveries;
 use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::sqs::read;
+
+/// The name of the function.
+const FUNCTION: &str = "webhooks";
 
 /// The function.
 pub struct Webhooks {
@@ -43,7 +48,7 @@ pub struct Webhooks {
     /// The views of deliveries.
     pub deliveries: Arc<dyn DeliveryStore>,
     /// Stores messages that cannot be handled.
-    pub dead_letters: Arc<dyn DeadLetters>,
+    pub dead_letters: Arc<dyn DeadLetterStore>,
     /// The queue of deliveries.
     pub queue: Arc<dyn DeliveryQueue>,
     /// Sends requests.
@@ -106,17 +111,34 @@ impl Webhooks {
 #[async_trait]
 impl Function for Webhooks {
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
+        if let Some(id) = redrive::requested(&event) {
+            return redrive::answer(&*self.dead_letters, FUNCTION, id, self).await;
+        }
+        // The queue limits how often a message is delivered again, and the sweep makes up for those that it gives up.
+        let retry_policy = RetryPolicy::since_arrival(std::time::Duration::MAX);
+        let batch =
+            Batch { function: FUNCTION, dead_letters: &*self.dead_letters, retry_policy: &retry_policy };
+        Done::of_batch(&self.attempt(event, batch).await?)
+    }
+}
+
+#[async_trait]
+impl Redeliver for Webhooks {
+    async fn redeliver(&self, payload: &str, batch: Batch<'_>) -> Result<Report, AdapterError> {
+        self.attempt(redrive::batch_of(payload)?, batch).await
+    }
+}
+
+impl Webhooks {
+    /// Makes the attempts that the messages of a batch name.
+    async fn attempt(&self, event: Value, batch: Batch<'_>) -> Result<Report, AdapterError> {
         let records = read(event)?;
         let mut keys: Vec<DeliveryKey> =
             records.iter().filter_map(|record| record.content.as_ref().ok()).cloned().collect();
         keys.sort();
         keys.dedup();
         let ended = self.attempts.make(self.ports(), &*self.queue, keys).await;
-        // The queue limits how often a message is delivered again, and the sweep makes up for those that it gives up.
-        let retry_policy = RetryPolicy::since_arrival(std::time::Duration::MAX);
-        let batch =
-            Batch { function: "webhooks", dead_letters: &*self.dead_letters, retry_policy: &retry_policy };
-        let outcomes = Outcomes::new(&*self.log, self.clock, ended);
-        Done::of_batch(&batch.run(&records, &outcomes, (self.clock)()).await)
+        let outcomes = Outcomes::new(&*self.log, &*self.deliveries, self.clock, ended);
+        Ok(batch.run(&records, &outcomes, (self.clock)()).await)
     }
 }

@@ -27,6 +27,8 @@ use crate::memory::MemoryKv;
 use crate::projection::ports;
 use crate::test_dynamo::{TABLE, TestDynamo};
 
+mod rows;
+
 mod contract {
     use crate::test_dynamo::TestDynamo;
 
@@ -75,6 +77,26 @@ async fn attempts_that_are_added_at_the_same_time_are_all_counted() {
     assert_eq!((health.failing_since, health.failed_at), (Some(seconds(1)), Some(seconds(12))));
     let health = views.health(&acme, &answering).await.unwrap();
     assert_eq!(health, EndpointHealth { succeeded_at: Some(seconds(12)), ..EndpointHealth::default() });
+}
+
+/// The attempts of an endpoint that does not answer fail by the hundred. They neither make each other fail nor cost a write each.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn failures_of_the_same_second_are_added_together() {
+    let dynamo = TestDynamo::new();
+    let views = dynamo.views().await;
+    let (acme, failing) = (project("acme"), endpoint(0));
+    let error = DeliveryError { code: "timeout".to_owned(), message: "15 s".to_owned() };
+    let at = |number: u64| start().plus(std::time::Duration::from_millis(7 * number));
+    let failures = (0..100).map(|number| views.add_attempt(&acme, &failing, at(number), Some(&error)));
+    for added in join_all(failures).await {
+        assert_eq!(added.unwrap().error.as_ref(), Some(&error));
+    }
+    let health = views.health(&acme, &failing).await.unwrap();
+    assert!(health.failing_since.is_some() && health.failed_at.is_some());
+    let other = DeliveryError { code: "status".to_owned(), message: "500".to_owned() };
+    views.add_attempt(&acme, &failing, at(100), Some(&other)).await.unwrap();
+    let health = views.health(&acme, &failing).await.unwrap();
+    assert_eq!((health.failed_at, health.error), (Some(at(100)), Some(other)), "another error is stored");
 }
 
 /// The backlog is longer than a page of the index.
@@ -153,25 +175,6 @@ async fn no_row_exceeds_the_limit_of_an_item() {
     );
 }
 
-/// Rows of another form are neither read nor replace rows of this one.
-#[tokio::test]
-async fn a_row_in_another_form_is_replaced_by_one_of_the_same_version() {
-    use aws_sdk_dynamodb::types::AttributeValue::{N, S};
-
-    let dynamo = TestDynamo::new();
-    let views = dynamo.views().await;
-    let one = delivery(0, 1, Some(9));
-    assert!(views.put_delivery(&one).await.unwrap());
-    let pk = format!("delivery#acme#{}#{}", one.webhook_id, one.message_id);
-    let update =
-        dynamo.client().update_item().table_name(TABLE).key("pk", S(pk)).key("sk", S("-".to_owned()));
-    let update = update.update_expression("SET #form = :form").expression_attribute_names("#form", "form");
-    update.expression_attribute_values(":form", N("0".to_owned())).send().await.unwrap();
-    assert_eq!(views.delivery(&DeliveryKey::of(&one)).await.unwrap(), None);
-    assert!(views.put_delivery(&one).await.unwrap());
-    assert_eq!(views.delivery(&DeliveryKey::of(&one)).await.unwrap(), Some(one));
-}
-
 /// Appends the commits of some deliveries to two endpoints: of each message two attempts, of which the first fails.
 async fn history(log: &MemoryLog) -> Vec<Commit> {
     let mut commits = Vec::new();
@@ -228,7 +231,7 @@ async fn deliveries_are_the_fold_of_the_log_after_any_order_of_commits_and_after
     fastrand::Rng::with_seed(1).shuffle(&mut projected);
     let (kv, policy) = (MemoryKv::default(), policy());
     for commit in &projected {
-        project_commit(ports(&dynamo, &views, &policy, &kv), commit, start()).await.unwrap();
+        project_commit(ports(&dynamo, &views, &policy, &kv), commit, &start).await.unwrap();
     }
     assert_folded(&dynamo, &views, &commits).await;
 

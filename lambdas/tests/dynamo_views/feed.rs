@@ -1,3 +1,5 @@
+mod upgrade;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -351,6 +353,22 @@ async fn a_damaged_stream_is_left_out_and_does_not_end_the_feed() {
         seen.iter().collect::<Vec<_>>(),
         whole.iter().filter(|it| !of_damaged(it)).collect::<Vec<_>>()
     );
+    // By places, from any one on: what is damaged keeps its place.
+    let of_acme: Vec<&Commit> =
+        commits.iter().filter(|commit| *commit.stream.project_id() == project("acme")).collect();
+    let end = views.feed_end(&project("acme")).await.unwrap();
+    assert_eq!(end, of_acme.len() as u64);
+    for from in 0..=end {
+        let read = views.feed_commits(&project("acme"), from, 2).await.unwrap();
+        let beginning = &of_acme[usize::try_from(from).unwrap()..];
+        let events: usize = beginning.iter().take(read.len()).map(|commit| commit.events.len()).sum();
+        assert!(events >= 2 || read.len() == beginning.len(), "at least two events, or all to the end");
+        for (commit, expected) in read.iter().zip(beginning) {
+            let expected = (expected.stream != damaged).then_some(*expected);
+            assert_eq!(commit.as_ref(), expected, "from {from}");
+        }
+    }
+    assert_eq!(views.feed_end(&project("unknown")).await.unwrap(), 0);
     let unfed =
         append(&dynamo.log, &damaged, "next", start(), vec![ProjectCreated { name: None }.into()]).await;
     let after_it =

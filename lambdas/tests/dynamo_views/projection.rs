@@ -78,7 +78,10 @@ pub(crate) fn ports<'a>(
         policy,
         store: views,
         deliveries: views,
+        folds: &dynamo.folds,
         places: views,
+        usage: views,
+        projects: &dynamo.projects,
         tenants: views,
         kv,
         pending: views,
@@ -118,7 +121,7 @@ async fn after_deliveries_in_any_order_and_number_the_views_are_the_fold_of_the_
         deliveries.extend(deliveries.clone());
         fastrand::Rng::with_seed(seed).shuffle(&mut deliveries);
         for commit in &deliveries {
-            project(ports(&dynamo, &views, &policy, &kv), commit, start()).await.unwrap();
+            project(ports(&dynamo, &views, &policy, &kv), commit, &start).await.unwrap();
         }
         let records = assert_folded(&dynamo, &views).await;
         assert_eq!(records.len(), 3);
@@ -141,7 +144,7 @@ impl KvNamespace for OvertakenKv<'_> {
             let revoked = KeyRevoked { key_id: hash(2).key_id(), reason: None }.into();
             let commit = append(&self.dynamo.log, &acme(), "revoked meanwhile", start(), vec![revoked]).await;
             let policy = policy();
-            project(ports(self.dynamo, self.views, &policy, &self.kv), &commit, start()).await.unwrap();
+            project(ports(self.dynamo, self.views, &policy, &self.kv), &commit, &start).await.unwrap();
         }
         self.kv.put_all(records).await
     }
@@ -153,7 +156,7 @@ async fn a_slower_projector_does_not_restore_a_revoked_key_at_the_edge() {
     let views = dynamo.views().await;
     let commits = history(&dynamo).await;
     let kv = OvertakenKv { kv: MemoryKv::default(), first: Mutex::new(true), dynamo: &dynamo, views: &views };
-    project(ports(&dynamo, &views, &policy(), &kv), &commits[0], start()).await.unwrap();
+    project(ports(&dynamo, &views, &policy(), &kv), &commits[0], &start).await.unwrap();
     let stored = kv.kv.records.lock().unwrap()[&Tenant::stored_name(&hash(2))].clone();
     let tenant = Tenant::from_stored(&hash(2), stored.as_bytes()).unwrap();
     assert!(tenant.revoked);
@@ -167,13 +170,13 @@ async fn a_poisoned_stream_is_an_error_and_its_quarantine_event_is_not() {
     history(&dynamo).await;
     for stream in [video("acme", "v2"), acme()] {
         let poison = poison(&dynamo.log, &stream, start()).await;
-        let error = project(ports(&dynamo, &views, &policy, &kv), &poison, start()).await;
+        let error = project(ports(&dynamo, &views, &policy, &kv), &poison, &start).await;
         // The fold of a project ignores events of workers, but an unreadable event makes its stream unusable.
         let error = error.unwrap_err();
         assert!(!error.is_retryable(), "{error}");
         let quarantined = StreamQuarantined { version: poison.first, reason: "no".to_owned() }.into();
         let quarantined = append(&dynamo.log, &stream, "quarantined", start(), vec![quarantined]).await;
-        project(ports(&dynamo, &views, &policy, &kv), &quarantined, start()).await.unwrap();
+        project(ports(&dynamo, &views, &policy, &kv), &quarantined, &start).await.unwrap();
     }
     assert_eq!(stored::usage(&dynamo, "acme").await.len(), 1);
 }
@@ -185,7 +188,7 @@ async fn a_lost_table_is_rebuilt_from_the_log() {
     let commits = history(&dynamo).await;
     // A part is projected already, and stays.
     for commit in commits.iter().step_by(3) {
-        project(ports(&dynamo, &views, &policy, &kv), commit, start()).await.unwrap();
+        project(ports(&dynamo, &views, &policy, &kv), commit, &start).await.unwrap();
     }
     for parts in [3, 1] {
         let rebuilt = rebuild::videos(&dynamo.log, &views, &policy, parts).await.unwrap();

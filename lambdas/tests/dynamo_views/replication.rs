@@ -93,7 +93,7 @@ async fn records_that_the_edge_rejects_block_nothing_and_are_put_later() {
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
     let of_commit = of_commit(&dynamo, &views, &policy, &kv);
-    project(of_commit, &commit, start()).await.unwrap();
+    project(of_commit, &commit, &start).await.unwrap();
     assert_eq!(due(&views, start()).await, std::slice::from_ref(&project_id));
     let report = replicate_pending(ports(&dynamo, &views, &kv), &start, 9, LONG).await.unwrap();
     assert_eq!(report, PendingReport { failed: 1, ..PendingReport::default() });
@@ -132,7 +132,7 @@ async fn a_throttled_feed_does_not_delay_a_revocation() {
     let stream = StreamId::Project(project_id.clone());
     let commit = append(&dynamo.log, &stream, "b", start(), vec![revoked(1)]).await;
     let of_commit = projection::Ports { places: &ThrottledFeed, ..of_commit(&dynamo, &views, &policy, &kv) };
-    assert!(project(of_commit, &commit, start()).await.unwrap_err().is_retryable());
+    assert!(project(of_commit, &commit, &start).await.unwrap_err().is_retryable());
     assert_eq!(kv.all(), folded(&dynamo, &project_id).await);
 
     let record = Record {

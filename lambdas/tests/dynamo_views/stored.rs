@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use streamio_core::ports::dead_letters::DeadLetter;
+use streamio_events::commit::Commit;
 use streamio_events::usage::UsageCounters;
 
 use crate::test_dynamo::{TABLE, TestDynamo};
@@ -64,7 +65,7 @@ pub(crate) async fn remove_feed_entry(
     project: &str,
     place: usize,
 ) -> HashMap<String, AttributeValue> {
-    let entry = items(dynamo, format!("feed#{project}")).await.swap_remove(place);
+    let entry = items(dynamo, format!("commits#{project}")).await.swap_remove(place);
     let key = ["pk", "sk"].map(|name| (name.to_owned(), entry[name].clone()));
     let request = dynamo.client().delete_item().table_name(TABLE).set_key(Some(key.into()));
     request.send().await.unwrap();
@@ -74,6 +75,29 @@ pub(crate) async fn remove_feed_entry(
 /// Writes an item.
 pub(crate) async fn put(dynamo: &TestDynamo, item: HashMap<String, AttributeValue>) {
     dynamo.client().put_item().table_name(TABLE).set_item(Some(item)).send().await.unwrap();
+}
+
+/// Writes what an earlier release had stored about a stream after it had handled `last`: the entry of its feed, and its version.
+pub(crate) async fn put_of_earlier_release(dynamo: &TestDynamo, stream: &str, last: &Commit) {
+    let text = |text: String| AttributeValue::S(text);
+    let number = |number: u64| AttributeValue::N(number.to_string());
+    let named = |name: &str, value| (name.to_owned(), value);
+    let stamp = last.recorded_at.to_string();
+    let entry = [
+        named("pk", text(format!("feed#{}", last.stream.project_id()))),
+        named("sk", text(format!("{stamp}#{stream}"))),
+        named("stream", text(stream.to_owned())),
+        named("first", number(last.first)),
+        named("events", number(last.events.len() as u64)),
+    ];
+    let progress = [
+        named("pk", text(format!("fed#{stream}"))),
+        named("sk", text("-".to_owned())),
+        named("version", number(last.last())),
+        named("stamp", text(stamp)),
+    ];
+    put(dynamo, entry.into()).await;
+    put(dynamo, progress.into()).await;
 }
 
 async fn items(dynamo: &TestDynamo, pk: String) -> Vec<HashMap<String, AttributeValue>> {

@@ -18,6 +18,7 @@ async fn the_record_with_the_highest_version_of_a_key_is_kept() {
         expires_at: None,
         revoked,
         suspended: false,
+        measured: None,
         version,
     };
     assert_eq!(views.get(&hash).await.unwrap(), None);

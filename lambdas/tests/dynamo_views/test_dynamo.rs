@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use streamio_core::fold_cache::{ProjectCache, WebhookFolds};
 use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;
 use streamio_core::ports::encode_slots::contract::EncodeSlotsHarness;
 use streamio_core::ports::pending_replications::contract::PendingReplicationsHarness;
@@ -16,6 +17,8 @@ pub(crate) struct TestDynamo {
     dynamo: LocalDynamo,
     created: OnceCell<()>,
     pub(crate) log: MemoryLog,
+    pub(crate) folds: WebhookFolds,
+    pub(crate) projects: ProjectCache,
 }
 
 impl TestDynamo {
@@ -24,6 +27,8 @@ impl TestDynamo {
             dynamo: LocalDynamo::start().expect("dynoxide"),
             created: OnceCell::new(),
             log: MemoryLog::new(),
+            folds: WebhookFolds::default(),
+            projects: ProjectCache::default(),
         }
     }
 

@@ -148,3 +148,34 @@ async fn a_message_is_scheduled_from_the_video_and_queued_from_its_own_commit() 
     let done = function.handle(event).await.unwrap();
     assert_eq!(done.response, json!({ "batchItemFailures": [] }), "a queue that is down blocks no shard");
 }
+
+#[tokio::test]
+async fn a_dead_letter_is_handled_again_once_the_log_responds() {
+    use streamio_core::ports::dead_letters::DeadLetterStore as _;
+
+    let region = test_region().await;
+    region.receive(notification("clip.mp4", "01")).await;
+    let event = stream_of(&region.log.scan_to_end().await.unwrap());
+    let impatient = React {
+        log: Arc::new(UnavailableLog),
+        retry_policy: RetryPolicy::since_first_failure(Duration::ZERO),
+        ..react(&region)
+    };
+    impatient.handle(event).await.unwrap();
+    let kept = region.dead_letters.kept();
+    assert_eq!(kept.len(), 2, "the grant and the upload");
+    let redrive = json!({ "redrive": kept[1].id });
+    let still = impatient.handle(redrive.clone()).await.unwrap();
+    assert_eq!(still.response["outcome"], "failed");
+    assert!(still.response["reason"].as_str().unwrap().contains("not available"), "{:?}", still.response);
+    assert_eq!(still.counts, Counts { failed: 1, ..Counts::default() });
+    assert_eq!(region.dead_letters.kept(), kept, "it stays as it is");
+    assert!(region.launcher.launched().is_empty());
+    let done = react(&region).handle(redrive.clone()).await.unwrap();
+    assert_eq!((done.response, done.counts), (json!({ "outcome": "handled" }), handled(1)));
+    assert_eq!(region.launcher.launched().len(), 1);
+    assert_eq!(region.dead_letters.get("react", &kept[1].id).await.unwrap(), None);
+    let again = react(&region).handle(redrive).await.unwrap();
+    assert_eq!(again.response, json!({ "outcome": "absent" }));
+    assert_eq!(region.launcher.launched().len(), 1);
+}

@@ -82,13 +82,13 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     let done = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(
         done.response,
-        json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0 } })
+        json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0, "failed": 0 } })
     );
     assert_eq!(region.launcher.launched().len(), 1);
     let again = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(
         again.response,
-        json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0 } })
+        json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0, "failed": 0 } })
     );
     pending.add(&"acme".parse().unwrap(), clock()).await.unwrap();
     let replicated = sweep.handle(event.clone()).await.unwrap();
@@ -131,10 +131,19 @@ async fn webhook_deliveries_that_are_overdue_are_queued_by_the_sweep_of_everythi
         (1, Some(Timestamp::from_unix_seconds(clock().unix_seconds() - 30)));
     deliveries.put_delivery(&delivery).await.unwrap();
     let sweep = sweep_with(&region, &MemoryPending::default(), &deliveries, &queue);
+    region.receive(notification("clip.mp4", "01")).await;
+    region.refresh("clip.mp4").await;
+    queue.set_down(true);
+    let everything = payload(include_str!("../payloads/schedule_scheduler.json"));
+    let failed = sweep.handle(everything).await.unwrap();
+    assert_eq!(failed.response["webhooks"], json!({ "queued": 0, "failed": 1 }));
+    assert_eq!((failed.counts.handled, failed.counts.failed), (1, 1), "the video is swept");
+    assert!(failed.oldest_wait.is_some(), "the metric is reported");
+    queue.set_down(false);
     let part = sweep.handle(json!({ "part": 0, "of": 2 })).await.unwrap();
-    assert_eq!(part.response["webhooks"], json!({ "queued": 0 }));
+    assert_eq!(part.response["webhooks"], json!({ "queued": 0, "failed": 0 }));
     let everything = payload(include_str!("../payloads/schedule_scheduler.json"));
     let done = sweep.handle(everything).await.unwrap();
-    assert_eq!(done.response["webhooks"], json!({ "queued": 1 }));
+    assert_eq!(done.response["webhooks"], json!({ "queued": 1, "failed": 0 }));
     assert_eq!(queue.take()[0].key, DeliveryKey::of(&delivery));
 }

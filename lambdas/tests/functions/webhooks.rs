@@ -1,5 +1,8 @@
 //! The function that makes attempts, from what `react` and `sweep` queue.
 
+mod backlogs;
+mod faults;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -10,13 +13,13 @@ use streamio_core::fold_cache::EndpointCache;
 use streamio_core::ports::delivery_queue::QueuedDelivery;
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::ports::webhook_sender::{WebhookRequest, WebhookSender};
-use streamio_core::testing::{MemoryDeliveries, TestRegion, UnavailableLog};
+use streamio_core::testing::{MemoryDeliveries, TestRegion};
 use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_core::webhooks::queueing::{DueBounds, queue_commits, queue_due};
 use streamio_core::webhooks::view;
 use streamio_events::commit::{Commit, NewCommit};
 use streamio_events::event::EventBody;
-use streamio_events::id::{CommitId, MessageId, ProjectId, WebhookId};
+use streamio_events::id::{CommitId, MessageId, ProjectId, VideoId, WebhookId};
 use streamio_events::log::{EventLog, EventLogExt as _, Expected};
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
@@ -28,7 +31,6 @@ use streamio_events::webhook::exchange::{Answer, Exchange, ExchangeResult};
 use streamio_events::webhook::{Delivery, DeliveryState, Endpoints, Message, MessageType, ScheduleCause};
 use streamio_lambdas::functions::webhooks::{InstanceAttempts, Webhooks};
 use streamio_lambdas::runtime::Function as _;
-use streamio_lambdas::runtime::metrics::Counts;
 use streamio_lambdas::triggers::sqs::body_of;
 
 use crate::events::{clock, handled, payload, test_region};
@@ -105,16 +107,43 @@ impl World {
 
     /// Schedules a message, and brings its view up to date. Returns the commit.
     async fn schedule(&self, name: &str, number: usize, due_at: Timestamp) -> (DeliveryKey, Commit) {
+        self.schedule_about(name, number, due_at, None).await
+    }
+
+    /// Schedules a message at the time at which it is due.
+    async fn schedule_late(&self, name: &str, number: usize, due_at: Timestamp) -> DeliveryKey {
+        let at = due_at.min(clock());
+        self.schedule_at(name, number, at, due_at, None).await.0
+    }
+
+    async fn schedule_about(
+        &self,
+        name: &str,
+        number: usize,
+        due_at: Timestamp,
+        video_id: Option<VideoId>,
+    ) -> (DeliveryKey, Commit) {
+        self.schedule_at(name, number, clock(), due_at, video_id).await
+    }
+
+    async fn schedule_at(
+        &self,
+        name: &str,
+        number: usize,
+        at: Timestamp,
+        due_at: Timestamp,
+        video_id: Option<VideoId>,
+    ) -> (DeliveryKey, Commit) {
         let message_id = MessageId::derived_from(&[name, &number.to_string()]);
         let message = Message {
             id: message_id.clone(),
             message_type: MessageType::VideoReady,
-            video_id: None,
-            video_version: None,
+            video_version: video_id.as_ref().map(|_| 1),
+            video_id,
             body: "{}".to_owned(),
         };
         let key = DeliveryKey { project_id: acme(), webhook_id: endpoint(name), message_id };
-        let commit = schedule(&message, &key.webhook_id, Round::new(ScheduleCause::Event, clock()), due_at);
+        let commit = schedule(&message, &key.webhook_id, Round::new(ScheduleCause::Event, at), due_at);
         let commit = self.append(&key.stream(), commit).await;
         view::refresh(&self.region.log, &self.deliveries, &key, commit.last()).await.unwrap();
         (key, commit)
@@ -168,6 +197,8 @@ async fn deliveries_of_a_batch_are_attempted_once_however_often_they_are_named()
         let done = function.handle(event.clone()).await.unwrap();
         assert_eq!(done.response, json!({ "batchItemFailures": [] }));
         assert_eq!(done.counts, handled(4));
+        let early = QueuedDelivery { key: later.clone(), delay: Duration::from_mins(1) };
+        assert_eq!(world.queue.take(), [early], "its message came before its time");
     }
     let mut received = world.receivers.received.lock().unwrap().clone();
     received.sort();
@@ -189,6 +220,20 @@ async fn an_endpoint_has_at_most_sixteen_attempts_at_the_same_time() {
     assert_eq!(world.function().handle(batch(&keys)).await.unwrap().counts, handled(40));
     assert_eq!(world.receivers.received.lock().unwrap().len(), 40);
     assert_eq!(world.receivers.concurrent.lock().unwrap().1, 16);
+}
+
+#[tokio::test]
+async fn a_batch_does_not_wait_for_a_limited_rate() {
+    let world = World::new().await;
+    world.register("one", Some(1)).await;
+    let mut keys = Vec::new();
+    for number in 0..10 {
+        keys.push(world.schedule("one", number, clock()).await.0);
+    }
+    assert_eq!(world.function().handle(batch(&keys)).await.unwrap().counts, handled(10));
+    let attempted = world.receivers.received.lock().unwrap().len();
+    assert!((1..=3).contains(&attempted), "{attempted}");
+    assert_eq!(attempted + world.queue.take().len(), 10);
 }
 
 #[tokio::test]
@@ -241,37 +286,6 @@ async fn a_broken_endpoint_gets_few_attempts_and_leaves_the_rest_to_the_sweep() 
     for key in &keys[..8] {
         assert_eq!(world.delivery(key).await.state, DeliveryState::Pending);
     }
-}
-
-#[tokio::test]
-async fn what_the_platform_cannot_continue_is_delivered_again_and_what_is_unreadable_is_a_dead_letter() {
-    let world = World::new().await;
-    world.register("one", None).await;
-    let (key, _) = world.schedule("one", 1, clock()).await;
-    let unavailable = Webhooks { log: Arc::new(UnavailableLog), ..world.function() };
-    let done = unavailable.handle(batch(std::slice::from_ref(&key))).await.unwrap();
-    assert_eq!(done.response, json!({ "batchItemFailures": [{ "itemIdentifier": "message-0" }] }));
-    let (poisoned, _) = world.schedule("one", 2, clock()).await;
-    let poison = EventBody::Unknown {
-        kind: "webhook.delivered".to_owned(),
-        version: 1,
-        data: json!({ "webhookId": 1 }),
-    };
-    let poison = NewCommit::new(CommitId::derived_from(&["poison"]), clock(), [poison]);
-    world.append(&poisoned.stream(), poison).await;
-    let mut event = batch(&[key.clone(), poisoned.clone()]);
-    let mut unreadable = event["Records"][0].clone();
-    unreadable["messageId"] = json!("unreadable");
-    unreadable["body"] = json!("{}");
-    event["Records"].as_array_mut().unwrap().push(unreadable);
-    let done = world.function().handle(event).await.unwrap();
-    assert_eq!(done.response, json!({ "batchItemFailures": [] }));
-    assert_eq!(done.counts, Counts { handled: 1, failed: 0, dead_lettered: 2 });
-    assert_eq!(world.delivery(&key).await.state, DeliveryState::Delivered);
-    let kept = world.region.dead_letters.kept();
-    assert!(kept.iter().all(|dead_letter| dead_letter.function == "webhooks"));
-    let last = world.region.log.read_to_end(&poisoned.stream(), 1).await.unwrap();
-    assert_eq!(last.last().unwrap().events[0].kind, "stream.quarantined");
 }
 
 #[tokio::test]

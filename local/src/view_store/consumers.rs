@@ -1,11 +1,8 @@
-//! What the consumers of the log store: positions, changes that are to be delivered again, dead letters.
+//! What the consumers of the log store: positions, and changes that are to be delivered again.
 
 use std::collections::BTreeMap;
 
-use async_trait::async_trait;
 use rusqlite::{OptionalExtension as _, params};
-use streamio_core::ports::AdapterError;
-use streamio_core::ports::dead_letters::{DeadLetter, DeadLetters};
 use streamio_core::ports::view_store::ViewStoreError;
 
 use super::{SqliteViewStore, integer};
@@ -90,20 +87,5 @@ impl SqliteViewStore {
             transaction.commit()
         })
         .await
-    }
-}
-
-/// The payload of a dead letter is a change of the log, so a rebuild of the views finds it again.
-#[async_trait]
-impl DeadLetters for SqliteViewStore {
-    async fn store(&self, dead_letter: DeadLetter) -> Result<(), AdapterError> {
-        self.run(move |connection| {
-            let DeadLetter { function, id, at, reason, payload } = dead_letter;
-            let replace = "INSERT OR REPLACE INTO dead_letters VALUES (?1, ?2, ?3, ?4, ?5)";
-            let values = params![function, id, at.to_string(), reason, payload];
-            connection.prepare_cached(replace)?.execute(values).map(drop)
-        })
-        .await
-        .map_err(Into::into)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _, named_params};
+use rusqlite::{Connection, OptionalExtension as _};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError};
 use streamio_core::ports::view_store::ViewStoreError;
 use streamio_events::home::DeliveryFilter;
@@ -14,6 +14,7 @@ use streamio_events::webhook::delivery::DeliveryError;
 use streamio_events::webhook::replay::Replays;
 use streamio_events::webhook::status::EndpointHealth;
 
+use super::columns::DeliveryColumns;
 use super::{SqliteViewStore, delivery_list, due, integer, replays};
 
 /// The tables of deliveries.
@@ -36,9 +37,11 @@ pub(super) const SCHEMA: &str = "
     CREATE INDEX deliveries_by_state ON deliveries (project_id, state, scheduled_at DESC, webhook_id DESC, message_id DESC);
     CREATE INDEX deliveries_of_endpoint ON deliveries (project_id, webhook_id, scheduled_at DESC, message_id DESC);
     CREATE INDEX deliveries_due ON deliveries (webhook_id, due_at) WHERE due_at IS NOT NULL;
-    CREATE TABLE idle_endpoints (
+    CREATE TABLE receiving_endpoints (
         webhook_id TEXT NOT NULL,
         project_id TEXT NOT NULL,
+        version INTEGER NOT NULL,
+        is_receiving INTEGER NOT NULL,
         PRIMARY KEY (webhook_id, project_id)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE endpoint_health (
@@ -121,32 +124,10 @@ impl DeliveryStore for SqliteViewStore {
     }
 
     async fn put_delivery(&self, delivery: &Delivery) -> Result<bool, DeliveryStoreError> {
-        let text =
-            serde_json::to_string(delivery).map_err(|error| DeliveryStoreError::Unavailable(error.into()))?;
-        let key = DeliveryKey::of(delivery);
-        let scheduled = delivery.scheduled.as_ref();
-        let message_type = scheduled.map(|it| it.message_type.as_str());
-        let video_id = scheduled.and_then(|it| it.video_id.as_ref()).map(ToString::to_string);
-        let (version, state, at) =
-            (integer(delivery.version), delivery.state.as_str(), scheduled_at(delivery));
-        let due_at = delivery.due_at.map(Timestamp::unix_millis);
-        self.query(move |connection| {
-            let upsert = "
-                INSERT INTO deliveries VALUES (:project, :webhook, :message, :version, :state, :type, :video, :at, :due, :row)
-                ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state,
-                    message_type = excluded.message_type, video_id = excluded.video_id,
-                    scheduled_at = excluded.scheduled_at, due_at = excluded.due_at, row = excluded.row
-                WHERE excluded.version > deliveries.version";
-            let changed = connection.prepare_cached(upsert)?.execute(named_params! {
-                ":project": key.project_id.as_str(), ":webhook": key.webhook_id.as_str(),
-                ":message": key.message_id.as_str(), ":version": version, ":state": state,
-                ":type": message_type, ":video": video_id, ":at": at, ":due": due_at, ":row": text,
-            })?;
-            Ok(changed > 0)
-        })
-        .await
-        .inspect(|changed| {
-            if *changed && due_at.is_some() {
+        let columns =
+            DeliveryColumns::of(delivery).map_err(|error| DeliveryStoreError::Unavailable(error.into()))?;
+        self.query(move |connection| columns.write(connection)).await.inspect(|changed| {
+            if *changed && delivery.due_at.is_some() {
                 self.due_deliveries.notify_one();
             }
         })
@@ -162,15 +143,23 @@ impl DeliveryStore for SqliteViewStore {
         delivery_list::page(self, project_id, filter, after, limit).await
     }
 
+    async fn remove_due(&self, key: &DeliveryKey) -> Result<(), DeliveryStoreError> {
+        let key = key.clone();
+        self.query(move |connection| due::remove(connection, &key)).await
+    }
+
     async fn put_receiving(
         &self,
         project_id: &ProjectId,
         webhook_id: &WebhookId,
         is_receiving: bool,
+        version: u64,
     ) -> Result<(), DeliveryStoreError> {
-        let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
-        self.query(move |connection| due::put_receiving(connection, &project_id, &webhook_id, is_receiving))
-            .await?;
+        let endpoint = (project_id.clone(), webhook_id.clone());
+        self.query(move |connection| {
+            due::put_receiving(connection, &endpoint, is_receiving, integer(version))
+        })
+        .await?;
         self.due_deliveries.notify_one();
         Ok(())
     }
@@ -182,6 +171,17 @@ impl DeliveryStore for SqliteViewStore {
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
         self.query(move |connection| due::deliveries(connection, now, per_endpoint, limit)).await
+    }
+
+    async fn due_to_endpoint(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
+        let (project_id, webhook_id) = (project_id.clone(), webhook_id.clone());
+        self.query(move |connection| due::to_endpoint(connection, &project_id, &webhook_id, now, limit)).await
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError> {

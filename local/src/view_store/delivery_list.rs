@@ -10,7 +10,7 @@ use streamio_events::webhook::Delivery;
 use super::SqliteViewStore;
 use super::deliveries::{read, scheduled_at};
 
-/// How many deliveries are examined for a page at most. Other queries wait meanwhile, because there is one connection.
+/// How many deliveries are examined for a page at most, which is one for a request. Other queries wait meanwhile, because there is one connection.
 const MAX_EXAMINED: usize = 2000;
 
 /// The order of a list.

@@ -5,7 +5,10 @@ use std::path::Path;
 use rusqlite::{Connection, ErrorCode};
 use streamio_core::ports::AdapterError;
 
-use super::{SCHEMA, SCHEMA_VERSION, deliveries, replays};
+use super::{SCHEMA, deliveries, replays};
+
+/// To be incremented when the tables or their content change. Views of another version are rebuilt.
+pub(crate) const SCHEMA_VERSION: i64 = 15;
 
 /// Opens the file at `path`. One that has another version or cannot be used is replaced by an empty one.
 pub(super) fn open(path: &Path) -> Result<Connection, AdapterError> {
@@ -17,6 +20,25 @@ pub(super) fn open(path: &Path) -> Result<Connection, AdapterError> {
         }
     }
     recreate(path)
+}
+
+/// Opens the file at `path` for an operator's command, beside a running platform; `None` if it does not exist. It is never replaced.
+///
+/// # Errors
+/// Also if it is of another release.
+pub(crate) fn open_existing(path: &Path) -> Result<Option<Connection>, AdapterError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let connection = Connection::open(path)?;
+    connection.execute_batch("PRAGMA busy_timeout = 10000;")?;
+    let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if version != SCHEMA_VERSION {
+        return Err(
+            format!("{} is of another release; start the platform of this one", path.display()).into()
+        );
+    }
+    Ok(Some(connection))
 }
 
 /// Whether SQLite found the file damaged.
@@ -79,10 +101,29 @@ fn recreate(path: &Path) -> Result<Connection, AdapterError> {
         }
     }
     let connection = connect(path)?;
-    connection.execute_batch(&format!(
-        "BEGIN; {SCHEMA} {} {} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;",
-        deliveries::SCHEMA,
-        replays::SCHEMA
-    ))?;
+    let transaction = connection.unchecked_transaction()?;
+    create_tables(&transaction)?;
+    create_indexes(&transaction)?;
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()?;
     Ok(connection)
+}
+
+/// Creates the tables.
+pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    statements("CREATE TABLE").try_for_each(|statement| connection.execute_batch(statement))
+}
+
+/// Creates the indexes of the tables.
+pub(crate) fn create_indexes(connection: &Connection) -> rusqlite::Result<()> {
+    statements("CREATE INDEX").try_for_each(|statement| connection.execute_batch(statement))
+}
+
+/// The statements of the schema that begin with `kind`.
+fn statements(kind: &'static str) -> impl Iterator<Item = &'static str> {
+    let schemas = [SCHEMA, deliveries::SCHEMA, replays::SCHEMA];
+    schemas
+        .into_iter()
+        .flat_map(|schema| schema.split(';'))
+        .filter(move |it| it.trim_start().starts_with(kind))
 }

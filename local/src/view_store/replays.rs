@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use rusqlite::params;
 use streamio_core::ports::delivery_store::DeliveryStoreError;
 use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::webhook::replay::Replays;
 
-use super::{SqliteViewStore, integer};
+use super::SqliteViewStore;
+use super::columns::ReplaysColumns;
 
 /// The table of endpoints whose messages are or were sent again.
 pub(super) const SCHEMA: &str = "
@@ -32,16 +32,9 @@ impl SqliteViewStore {
 
 /// Stores whether a job of `replays` is active, unless a later version of them is stored.
 pub(super) async fn put(store: &SqliteViewStore, replays: &Replays) -> Result<(), DeliveryStoreError> {
-    let (project_id, webhook_id) = (replays.project_id.to_string(), replays.webhook_id.to_string());
-    let (version, active) = (integer(replays.version), replays.active().is_some());
-    let write = store.query(move |connection| {
-        let upsert = "INSERT INTO replays VALUES (?1, ?2, ?3, ?4)
-            ON CONFLICT DO UPDATE SET version = excluded.version, active = excluded.active
-            WHERE excluded.version > replays.version";
-        connection.prepare_cached(upsert)?.execute(params![project_id, webhook_id, version, active]).map(drop)
-    });
-    write.await?;
-    if active {
+    let columns = ReplaysColumns::of(replays);
+    store.query(move |connection| columns.write(connection)).await?;
+    if replays.active().is_some() {
         store.active_replays.notify_one();
     }
     Ok(())

@@ -33,6 +33,12 @@ impl DeliveryStoreHarness for TempViewStore {
     }
 }
 
+#[tokio::test]
+async fn dead_letters_keep_the_contract() {
+    let temporary = TempViewStore::new();
+    streamio_core::ports::dead_letters::contract::check(&ViewStoreHarness::open(&temporary).await).await;
+}
+
 mod deliveries {
     use super::*;
 

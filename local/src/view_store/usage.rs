@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, Transaction, TransactionBehavior, params};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::usage_store::{UsageStore, UsageStoreError};
 use streamio_core::ports::view_store::ViewStoreError;
@@ -89,7 +89,8 @@ impl SqliteViewStore {
     /// added some of them.
     async fn count(&self, from: u64, position: u64, amounts: Amounts) -> Result<bool, ViewStoreError> {
         self.run(move |connection| {
-            let transaction = connection.unchecked_transaction()?;
+            // Immediate: one that reads first would fail if another process wrote in between.
+            let transaction = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
             let query = "SELECT position FROM cursors WHERE consumer = ?1";
             let counted = transaction.query_row(query, [CONSUMER], |row| row.get::<_, i64>(0)).optional()?;
             if counted.unwrap_or(0) != integer(from) {

@@ -1,12 +1,15 @@
-//! Runs the jobs that send messages again, on one machine: several at the same time, one for each endpoint.
+//! Runs the jobs that send messages again, on one machine: steps of several at the same time, one of each endpoint. A job that waits
+//! occupies nothing.
 //!
 //! Which endpoints have an active job is read from the views, which follow the log. After a restart a job goes on where it was.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod turns;
+
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use streamio_core::fold_cache::EndpointCache;
+use streamio_core::fold_cache::{EndpointCache, WebhookFolds};
 use streamio_core::ports::delivery_store::DeliveryStore as _;
 use streamio_core::webhooks::replaying::{Next, Ports, ReplayingError, step};
 use streamio_core::webhooks::view::refresh_replays;
@@ -14,14 +17,13 @@ use streamio_events::error_chain::chain;
 use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::sqlite::SqliteLog;
 use tokio::task::{Id, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::turns::{End, Key, Turns};
 use crate::clock;
 use crate::project_feed::LogFeed;
 use crate::view_store::SqliteViewStore;
-
-/// The most jobs that run at the same time. The others wait for one to end.
-const MAX_JOBS: usize = 32;
 
 /// The longest time between two looks at the active jobs.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
@@ -29,62 +31,48 @@ const LONGEST_WAIT: Duration = Duration::from_mins(1);
 /// The pause after the active jobs could not be read.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
-/// The pause after a step that failed, doubled up to the maximum while steps fail.
-const MIN_PAUSE: Duration = Duration::from_millis(100);
-const MAX_PAUSE: Duration = Duration::from_mins(1);
-
-/// The endpoint of a job.
-type Key = (ProjectId, WebhookId);
-
 /// The adapters of replaying.
 #[derive(Clone)]
 pub(crate) struct Replaying {
     pub(crate) log: SqliteLog,
     pub(crate) store: SqliteViewStore,
     pub(crate) endpoints: Arc<EndpointCache>,
+    pub(crate) folds: Arc<WebhookFolds>,
     pub(crate) feed: LogFeed,
 }
 
 impl Replaying {
     /// Runs the active jobs, until `stop`.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut tasks: JoinSet<()> = JoinSet::new();
+        let mut tasks: JoinSet<End> = JoinSet::new();
         let mut running: BTreeMap<Id, Key> = BTreeMap::new();
-        loop {
+        let mut turns = Turns::default();
+        let mut next_read = Instant::now();
+        while !stop.is_cancelled() {
             let changed = self.store.replays_changed();
-            let mut wait = LONGEST_WAIT;
-            match self.store.active_replays().await {
-                Ok(active) => {
-                    let keys: BTreeSet<Key> = running.values().cloned().collect();
-                    let free = MAX_JOBS.saturating_sub(keys.len());
-                    for key in active.into_iter().filter(|key| !keys.contains(key)).take(free) {
-                        let (this, job) = (self.clone(), key.clone());
-                        running.insert(tasks.spawn(async move { this.run_job(&job).await }).id(), key);
-                    }
-                }
-                Err(error) => {
-                    tracing::error!(
-                        error = chain(&error),
-                        "the active webhook replays cannot be read; retrying"
-                    );
-                    wait = RETRY_PAUSE;
-                }
+            if Instant::now() >= next_read {
+                next_read = Instant::now() + self.read_active(&mut turns).await;
             }
+            for key in turns.start(Instant::now()) {
+                let (this, job) = (self.clone(), key.clone());
+                running.insert(tasks.spawn(async move { this.step(&job).await }).id(), key);
+            }
+            let wake = turns.next_start(Instant::now()).map_or(next_read, |at| at.min(next_read));
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = changed => {}
-                () = tokio::time::sleep(wait) => {}
+                () = changed => next_read = Instant::now(),
+                () = tokio::time::sleep_until(wake) => {}
                 Some(ended) = tasks.join_next_with_id() => {
-                    let id = match ended {
-                        Ok((id, ())) => id,
-                        Err(error) => {
-                            tracing::error!(error = %error, "a webhook replay ended abnormally; it is continued");
-                            // A fault that occurs each time must not occupy the processor.
-                            tokio::time::sleep(MIN_PAUSE).await;
-                            error.id()
-                        }
-                    };
-                    running.remove(&id);
+                    let (id, end) = ended.unwrap_or_else(|error| {
+                        tracing::error!(error = %error, "a webhook replay ended abnormally; it is continued");
+                        (error.id(), End::Failed)
+                    });
+                    if let Some(key) = running.remove(&id) {
+                        turns.end(&key, end, Instant::now());
+                    }
+                    if end == End::Nothing {
+                        next_read = Instant::now();
+                    }
                 }
             }
         }
@@ -92,31 +80,39 @@ impl Replaying {
         tasks.shutdown().await;
     }
 
-    /// Makes steps of the endpoint's job until it has ended.
-    async fn run_job(&self, (project_id, webhook_id): &Key) {
-        let mut pause = MIN_PAUSE;
-        loop {
-            match self.step(project_id, webhook_id).await {
-                Ok(Next::Step(after)) => {
-                    pause = MIN_PAUSE;
-                    tokio::time::sleep(after).await;
-                }
-                Ok(Next::Nothing) => return,
-                Err(error) => {
-                    tracing::warn!(%project_id, webhook.id = %webhook_id, error = chain(&error), "a webhook replay could not go on; it is tried again");
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(MAX_PAUSE);
-                }
+    /// Reads which jobs are active. Returns when to read again at the latest.
+    async fn read_active(&self, turns: &mut Turns) -> Duration {
+        match self.store.active_replays().await {
+            Ok(active) => {
+                turns.set_active(active, Instant::now());
+                LONGEST_WAIT
+            }
+            Err(error) => {
+                tracing::error!(error = chain(&error), "the active webhook replays cannot be read; retrying");
+                RETRY_PAUSE
             }
         }
     }
 
-    async fn step(&self, project_id: &ProjectId, webhook_id: &WebhookId) -> Result<Next, ReplayingError> {
-        let Self { log, store, endpoints, feed } = self;
-        let ports = Ports { log, endpoints, places: feed, feed, deliveries: store, clock: &clock::now };
+    /// Makes a step of the endpoint's job.
+    async fn step(&self, (project_id, webhook_id): &Key) -> End {
+        match self.try_step(project_id, webhook_id).await {
+            Ok(Next::Step(after)) => End::Next(after),
+            Ok(Next::Nothing) => End::Nothing,
+            Err(error) => {
+                tracing::warn!(%project_id, webhook.id = %webhook_id, error = chain(&error), "a webhook replay could not go on; it is tried again");
+                End::Failed
+            }
+        }
+    }
+
+    async fn try_step(&self, project_id: &ProjectId, webhook_id: &WebhookId) -> Result<Next, ReplayingError> {
+        let Self { log, store, endpoints, folds, feed } = self;
+        let (replays, clock) = (&folds.replays, &clock::now);
+        let ports = Ports { log, endpoints, replays, places: feed, feed, deliveries: store, clock };
         let next = step(ports, project_id, webhook_id).await?;
         if next == Next::Nothing
-            && let Err(error) = refresh_replays(log, store, project_id, webhook_id).await
+            && let Err(error) = refresh_replays(log, folds, store, project_id, webhook_id).await
         {
             tracing::warn!(%project_id, webhook.id = %webhook_id, error = chain(&error), "the end of a webhook replay is not in the views yet");
         }

@@ -1,14 +1,14 @@
 //! Calls about jobs that send messages again.
 
+use std::sync::Arc;
+
 use streamio_events::commit::NewCommit;
 use streamio_events::event::EventBody;
 use streamio_events::home::{HomeError, WebhookOutcome, WebhookResult};
 use streamio_events::id::{CommitId, ReplayId, WebhookId};
 use streamio_events::log::{AppendError, Expected};
 use streamio_events::webhook::replay::decide::ReplayRefusal;
-use streamio_events::webhook::replay::{
-    self, FeedBound, MAX_RATE, Replay, ReplayRequest, ReplayStatus, Replays,
-};
+use streamio_events::webhook::replay::{FeedBound, MAX_RATE, Replay, ReplayRequest, ReplayStatus, Replays};
 
 use super::valid::{invalid, valid_types};
 use super::{MAX_CONFLICTS, Webhooks};
@@ -42,6 +42,10 @@ impl Webhooks<'_> {
             };
         }
         self.check_enabled(webhook_id).await?;
+        // The part of the feed is looked up only for a job that may start.
+        if let Some(active) = replays.active() {
+            return Err(refused(ReplayRefusal::Active(active.replay_id.clone())));
+        }
         let (start, end) = self.part(&request).await?;
         let decide = |replays: &Replays| replays.start(&replay_id, request.clone(), start, end);
         let repeated = self.decide_replay(&mut replays, commit_id, decide).await?;
@@ -84,14 +88,15 @@ impl Webhooks<'_> {
         Ok(outcome(&replays, job, repeated))
     }
 
-    async fn replays(&self, webhook_id: &WebhookId) -> Result<Replays, HomeError> {
-        replay::load(self.log, self.project_id, webhook_id).await.map_err(HomeError::because_of)
+    async fn replays(&self, webhook_id: &WebhookId) -> Result<Arc<Replays>, HomeError> {
+        let key = (self.project_id.clone(), webhook_id.clone());
+        self.replays.current(self.log, &key).await.map_err(HomeError::because_of)
     }
 
     /// Records a decision about the jobs of an endpoint as `commit_id`. Returns whether it was recorded before.
     async fn decide_replay(
         &self,
-        replays: &mut Replays,
+        replays: &mut Arc<Replays>,
         commit_id: &CommitId,
         decide: impl Fn(&Replays) -> Result<Vec<EventBody>, ReplayRefusal> + Send + Sync,
     ) -> Result<bool, HomeError> {

@@ -68,7 +68,8 @@ impl Platform {
 
     /// The end of the attempt is recorded, if it is known.
     fn record(&mut self, key: &DeliveryKey, end: End) {
-        if let Some(keys) = self.due.get_mut(&key.webhook_id).filter(|_| end != End::Unknown) {
+        let is_continued = matches!(end, End::Unknown | End::Blocked);
+        if let Some(keys) = self.due.get_mut(&key.webhook_id).filter(|_| !is_continued) {
             keys.retain(|other| other != key);
         }
     }
@@ -106,7 +107,8 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     let end = prop_oneof![
-        3 => Just(End::Succeeded), 2 => Just(End::Failed), 1 => Just(End::NotAttempted), 1 => Just(End::Unknown)
+        3 => Just(End::Succeeded), 2 => Just(End::Failed), 1 => Just(End::NotAttempted), 1 => Just(End::Unknown),
+        1 => Just(End::Blocked)
     ];
     prop_oneof![
         4 => (any::<usize>(), end).prop_map(|(index, end)| Step::End(index, end)),
@@ -270,14 +272,16 @@ fn a_rate_limit_spreads_attempts_and_a_pause_delays_one() {
 
 #[test]
 fn a_delivery_that_could_not_be_continued_is_continued_after_its_pause() {
-    let mut platform = Platform::new(AMPLE, [key(0, 0, 0)]);
-    assert_eq!(platform.turn(), [key(0, 0, 0)]);
-    platform.end(&key(0, 0, 0), End::Unknown);
-    assert!(platform.running.is_empty(), "it pauses");
-    let until = platform.attempts.next_start(platform.now).unwrap();
-    assert_eq!(until, platform.now + PAUSE);
-    platform.now = until;
-    assert_eq!(platform.turn(), [key(0, 0, 0)]);
+    for (end, pause) in [(End::Unknown, PAUSE), (End::Blocked, BLOCKED_PAUSE)] {
+        let mut platform = Platform::new(AMPLE, [key(0, 0, 0)]);
+        assert_eq!(platform.turn(), [key(0, 0, 0)]);
+        platform.end(&key(0, 0, 0), end);
+        assert!(platform.running.is_empty(), "it pauses");
+        let until = platform.attempts.next_start(platform.now).unwrap();
+        assert_eq!(until, platform.now + pause);
+        platform.now = until;
+        assert_eq!(platform.turn(), [key(0, 0, 0)]);
+    }
 }
 
 #[test]
@@ -374,5 +378,20 @@ fn an_endpoint_is_as_broken_as_its_health_states() {
         attempts.learn(&key(0, 0, 0).webhook_id, &health);
         attempts.set_due((0..50).map(|number| key(0, 0, number)).collect(), AMPLE, Duration::ZERO);
         assert_eq!(attempts.start(Duration::ZERO).len(), attempts_at_once, "{health:?}");
+    }
+}
+
+/// Messages become due one by one: what was learnt from one is known at the next.
+#[test]
+fn an_endpoint_is_known_for_a_while_after_its_last_attempt() {
+    let mut attempts = Attempts::default();
+    let one = key(0, 0, 0);
+    attempts.set_due(vec![one.clone()], AMPLE, Duration::ZERO);
+    assert_eq!(attempts.start(Duration::ZERO), std::slice::from_ref(&one));
+    let _ = attempts.end(&one, End::Succeeded, Duration::ZERO);
+    for (seconds, is_known) in [(10, true), (590, true), (601, false)] {
+        let now = Duration::from_secs(seconds);
+        attempts.set_due(vec![key(1, 1, 0)], AMPLE, now);
+        assert_eq!(!attempts.is_unknown(&one.webhook_id), is_known, "after {seconds} s");
     }
 }

@@ -7,6 +7,9 @@
 use async_trait::async_trait;
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::put_item::builders::PutItemFluentBuilder;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
+use aws_sdk_dynamodb::types::ReturnValuesOnConditionCheckFailure;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::delivery_store::{
     DeliveryKey, DeliveryPage, DeliveryStore, DeliveryStoreError, passes,
@@ -22,7 +25,7 @@ use streamio_events::webhook::status::EndpointHealth;
 
 use super::deliveries_due::due_keys;
 use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
-use super::table::{BY_PROJECT, BY_STATE, LISTING, PLACE, STATE_LISTING};
+use super::table::{BY_PROJECT, BY_STATE, DUE, DUE_SHARD, LISTING, PLACE, STATE_LISTING};
 use super::{DynamoViews, cursor};
 
 /// The version of the form of [`Delivery`] and of its item; raise it when either changes. A row of another form counts as absent, and
@@ -37,8 +40,12 @@ const MAX_ROW_BYTES: usize = 380 * 1024;
 /// How many deliveries are read at once for a list of which only some are selected: one batch.
 const SELECTED_FROM: usize = 100;
 
-/// The most deliveries that are examined for a page of such a list. Reading them takes some tens of milliseconds.
+/// The most deliveries that are examined for a page of such a list, which is one for a request.
 const MAX_EXAMINED: usize = 1_000;
+
+/// From how many bytes of rows on no more are examined for a page of such a list. Rows have one to 250 KB, and are read whole: with the last
+/// batch that is at most some 30 MB, and usually 1 MB for the most deliveries.
+const MAX_EXAMINED_BYTES: usize = 4 * 1024 * 1024;
 
 /// Sorts after the place of every delivery in a list.
 const PAST_ALL_PLACES: &str = "~";
@@ -180,23 +187,60 @@ impl DynamoViews {
     }
 
     async fn write_delivery(&self, delivery: &Delivery) -> Result<bool, AdapterError> {
-        let written = self
-            .client
-            .put_item()
-            .table_name(&*self.table)
-            .set_item(Some(item_of(delivery)?))
-            .condition_expression(
+        let put = self
+            .put_if(
+                delivery,
                 "attribute_not_exists(pk) OR #form < :form OR (#form = :form AND #version < :version)",
-            )
+            )?
             .expression_attribute_names("#form", "form")
             .expression_attribute_names("#version", "version")
             .expression_attribute_values(":form", number(FORM))
-            .expression_attribute_values(":version", number(delivery.version))
+            .expression_attribute_values(":version", number(delivery.version));
+        let stored = match put.send().await.map_err(SdkError::into_service_error) {
+            Ok(_) => return Ok(true),
+            Err(PutItemError::ConditionalCheckFailedException(failed)) => failed.item.unwrap_or_default(),
+            Err(error) => return Err(error.into()),
+        };
+        // A damaged row counts as absent, whatever its version.
+        let is_damaged = number_of(&stored, "form") == Ok(FORM) && row_of(&stored).is_none();
+        let Some(damaged) = stored.get("row").filter(|_| is_damaged) else { return Ok(false) };
+        let put = self.put_if(delivery, "#row = :damaged")?.expression_attribute_names("#row", "row");
+        match put
+            .expression_attribute_values(":damaged", damaged.clone())
             .send()
-            .await;
-        match written.map_err(SdkError::into_service_error) {
+            .await
+            .map_err(SdkError::into_service_error)
+        {
             Ok(_) => Ok(true),
             Err(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The request that writes a delivery if `condition` holds, and otherwise returns the stored item.
+    fn put_if(
+        &self,
+        delivery: &Delivery,
+        condition: &str,
+    ) -> Result<PutItemFluentBuilder, serde_json::Error> {
+        let put = self.client.put_item().table_name(&*self.table).set_item(Some(item_of(delivery)?));
+        let returned = ReturnValuesOnConditionCheckFailure::AllOld;
+        Ok(put.condition_expression(condition).return_values_on_condition_check_failure(returned))
+    }
+
+    /// Removes a delivery from the index of due ones.
+    async fn remove_due_keys(&self, key: &DeliveryKey) -> Result<(), AdapterError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&*self.table)
+            .set_key(Some(super::item::key(delivery_pk(key), ONLY_ITEM)))
+            .update_expression("REMOVE #shard, #due")
+            .condition_expression("attribute_exists(pk)")
+            .expression_attribute_names("#shard", DUE_SHARD)
+            .expression_attribute_names("#due", DUE);
+        match update.send().await.map_err(SdkError::into_service_error) {
+            Ok(_) | Err(UpdateItemError::ConditionalCheckFailedException(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
@@ -210,7 +254,7 @@ impl DynamoViews {
         limit: usize,
     ) -> Result<(Vec<(String, Delivery)>, Option<String>), AdapterError> {
         let floor = list.filter.from.map(|from| from.to_string()).unwrap_or_default();
-        let (mut found, mut examined) = (Vec::new(), 0);
+        let (mut found, mut examined, mut bytes) = (Vec::new(), 0, 0);
         loop {
             let missing = limit - found.len();
             let amount = if list.is_selective() { missing.max(SELECTED_FROM) } else { missing };
@@ -233,6 +277,7 @@ impl DynamoViews {
                 }
             }
             for item in self.items(&pks).await? {
+                bytes += text_of(&item, "row").map_or(0, str::len);
                 let delivery = self.delivery_or_fold(&item).await?;
                 if let Some(delivery) = delivery.filter(|delivery| passes(list.filter, delivery)) {
                     found.push((text_of(&item, PLACE)?.to_owned(), delivery));
@@ -244,7 +289,7 @@ impl DynamoViews {
             if let Some(last) = places.last() {
                 last.clone_into(&mut below);
             }
-            if list.is_selective() && examined >= MAX_EXAMINED {
+            if list.is_selective() && (examined >= MAX_EXAMINED || bytes >= MAX_EXAMINED_BYTES) {
                 return Ok((found, Some(below)));
             }
         }
@@ -259,7 +304,8 @@ pub(super) fn unavailable(error: impl Into<AdapterError>) -> DeliveryStoreError 
 impl DeliveryStore for DynamoViews {
     async fn delivery(&self, key: &DeliveryKey) -> Result<Option<Delivery>, DeliveryStoreError> {
         match self.item(delivery_pk(key)).await.map_err(unavailable)? {
-            Some(item) => self.delivery_or_fold(&item).await.map_err(unavailable),
+            // A row that cannot be read counts as absent, so that it is written again.
+            Some(item) => Ok(row_of(&item)),
             None => Ok(None),
         }
     }
@@ -288,13 +334,18 @@ impl DeliveryStore for DynamoViews {
         Ok(DeliveryPage { deliveries: found.into_iter().map(|(_, delivery)| delivery).collect(), next })
     }
 
+    async fn remove_due(&self, key: &DeliveryKey) -> Result<(), DeliveryStoreError> {
+        self.remove_due_keys(key).await.map_err(unavailable)
+    }
+
     async fn put_receiving(
         &self,
         project_id: &ProjectId,
         webhook_id: &WebhookId,
         is_receiving: bool,
+        version: u64,
     ) -> Result<(), DeliveryStoreError> {
-        self.set_receiving(project_id, webhook_id, is_receiving).await.map_err(unavailable)
+        self.set_receiving(project_id, webhook_id, is_receiving, version).await.map_err(unavailable)
     }
 
     async fn due_deliveries(
@@ -304,6 +355,16 @@ impl DeliveryStore for DynamoViews {
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
         self.due_delivery_keys(now, per_endpoint, limit).await.map_err(unavailable)
+    }
+
+    async fn due_to_endpoint(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, DeliveryStoreError> {
+        self.due_keys_of_endpoint(project_id, webhook_id, now, limit).await.map_err(unavailable)
     }
 
     async fn next_due(&self, now: Timestamp) -> Result<Option<Timestamp>, DeliveryStoreError> {

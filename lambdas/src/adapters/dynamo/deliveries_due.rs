@@ -4,7 +4,7 @@
 //! that the deliveries of an endpoint follow one another by due time, and a reader skips from one endpoint to the next: the backlog of an
 //! endpoint that does not answer costs one page, however long it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
@@ -14,7 +14,8 @@ use streamio_events::id::{ProjectId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 
 use super::DynamoViews;
-use super::item::{InvalidItem, Item, key, text, text_of};
+use super::endpoint_receiving::IdleEndpoints;
+use super::item::{InvalidItem, Item, text, text_of};
 use super::table::{BY_DUE, DUE, DUE_SHARD};
 
 /// How many partitions the endpoints are spread over. Each takes 1,000 writes a second, and a delivery that succeeds at once is two:
@@ -26,9 +27,6 @@ const CONCURRENT_QUERIES: usize = 16;
 
 /// How many entries are read at a time, some 150 bytes each.
 const PAGE: usize = 100;
-
-/// The partition of the endpoints to which no messages are sent. What is pending to them is due at any time.
-const IDLE: &str = "idle-endpoints";
 
 /// Sorts after every due time and every message.
 const END: char = '~';
@@ -65,6 +63,25 @@ impl Entry {
     }
 }
 
+/// Entries of a partition that follow one another.
+struct Page {
+    entries: Vec<Entry>,
+    /// The sort key of the last item, also if it cannot be read; `None` if there is none.
+    last: Option<String>,
+    /// Whether there may be more.
+    more: bool,
+}
+
+/// The entry of an item; `None` if it cannot be read: it must not hide all others.
+fn entry_of(item: &Item) -> Option<Entry> {
+    let entry = Entry::of(item);
+    entry
+        .inspect_err(
+            |error| tracing::error!(entry = text_of(item, DUE).unwrap_or_default(), %error, "a due delivery is left out: its item cannot be read"),
+        )
+        .ok()
+}
+
 /// The deliveries of the endpoints of a partition that are due, longest overdue first.
 type DueByEndpoint = BTreeMap<String, Vec<(Timestamp, DeliveryKey)>>;
 
@@ -77,9 +94,7 @@ impl DynamoViews {
         per_endpoint: usize,
         limit: usize,
     ) -> Result<Vec<DeliveryKey>, AdapterError> {
-        let idle = self.idle_endpoints().await?;
-        let shards =
-            stream::iter((0..SHARDS).map(|shard| self.due_of_shard(shard, now, per_endpoint, &idle)));
+        let shards = stream::iter((0..SHARDS).map(|shard| self.due_of_shard(shard, now, per_endpoint)));
         let shards: Vec<DueByEndpoint> = shards.buffer_unordered(CONCURRENT_QUERIES).try_collect().await?;
         let mut ranked: Vec<(usize, Timestamp, DeliveryKey)> = shards
             .into_iter()
@@ -95,53 +110,28 @@ impl DynamoViews {
         shard: u32,
         now: Timestamp,
         per_endpoint: usize,
-        idle: &BTreeSet<String>,
     ) -> Result<DueByEndpoint, AdapterError> {
         let mut found = DueByEndpoint::new();
+        let mut idle = IdleEndpoints::default();
         let mut from = String::from("#");
         loop {
-            let (entries, more) = self.due_entries(shard, &from, PAGE).await?;
+            let Page { entries, last, more } = self.due_entries(shard, &from, PAGE).await?;
+            let later = entries.iter().filter(|entry| entry.due_at > now).map(|entry| &entry.key);
+            self.learn_idle(&mut idle, later).await?;
             for entry in &entries {
                 let of_endpoint = found.entry(entry.endpoint()).or_default();
-                let is_due = entry.due_at <= now || idle.contains(&entry.endpoint());
+                let is_due = entry.due_at <= now || idle.contains(&entry.key);
                 let is_needed = is_due && of_endpoint.len() < per_endpoint;
                 if is_needed {
                     of_endpoint.push((entry.due_at, entry.key.clone()));
                 }
                 from = if is_needed { entry.sort.clone() } else { entry.end_of_endpoint() };
             }
-            if !more || entries.is_empty() {
-                return Ok(found);
+            let Some(last) = last.filter(|_| more) else { return Ok(found) };
+            if entries.is_empty() {
+                from = last;
             }
         }
-    }
-
-    /// See [`DeliveryStore::put_receiving`](streamio_core::ports::delivery_store::DeliveryStore::put_receiving).
-    pub(super) async fn set_receiving(
-        &self,
-        project_id: &ProjectId,
-        webhook_id: &WebhookId,
-        is_receiving: bool,
-    ) -> Result<(), AdapterError> {
-        let item = key(IDLE, endpoint_of(project_id, webhook_id));
-        if is_receiving {
-            self.client.delete_item().table_name(&*self.table).set_key(Some(item)).send().await?;
-        } else {
-            self.client.put_item().table_name(&*self.table).set_item(Some(item)).send().await?;
-        }
-        Ok(())
-    }
-
-    /// The endpoints to which no messages are sent, as in [`Entry::endpoint`].
-    async fn idle_endpoints(&self) -> Result<BTreeSet<String>, AdapterError> {
-        let query = self.client.query().table_name(&*self.table).key_condition_expression("pk = :pk");
-        let query = query.expression_attribute_values(":pk", text(IDLE)).consistent_read(true);
-        let mut items = query.into_paginator().items().send();
-        let mut endpoints = BTreeSet::new();
-        while let Some(item) = items.try_next().await? {
-            endpoints.insert(text_of(&item, "sk")?.to_owned());
-        }
-        Ok(endpoints)
     }
 
     /// See [`DeliveryStore::next_due`](streamio_core::ports::delivery_store::DeliveryStore::next_due).
@@ -163,7 +153,7 @@ impl DynamoViews {
         let mut from = endpoint.clone();
         let mut count = 0;
         while count < limit {
-            let (entries, more) =
+            let Page { entries, more, .. } =
                 self.due_entries(shard_of(webhook_id), &from, PAGE.min(limit - count)).await?;
             let is_due = |entry: &&Entry| entry.sort.starts_with(&endpoint) && entry.due_at <= now;
             let due = entries.iter().take_while(is_due).count();
@@ -176,12 +166,44 @@ impl DynamoViews {
         Ok(count)
     }
 
+    /// See [`DeliveryStore::due_to_endpoint`](streamio_core::ports::delivery_store::DeliveryStore::due_to_endpoint).
+    pub(super) async fn due_keys_of_endpoint(
+        &self,
+        project_id: &ProjectId,
+        webhook_id: &WebhookId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<DeliveryKey>, AdapterError> {
+        let endpoint = endpoint_of(project_id, webhook_id);
+        let (mut from, mut found, mut idle) = (endpoint.clone(), Vec::new(), IdleEndpoints::default());
+        while found.len() < limit {
+            let Page { entries, last, more } =
+                self.due_entries(shard_of(webhook_id), &from, PAGE.min(limit - found.len())).await?;
+            let of_endpoint: Vec<Entry> =
+                entries.into_iter().take_while(|entry| entry.sort.starts_with(&endpoint)).collect();
+            let later = of_endpoint.iter().filter(|entry| entry.due_at > now).map(|entry| &entry.key);
+            self.learn_idle(&mut idle, later).await?;
+            let due =
+                of_endpoint.into_iter().filter(|entry| entry.due_at <= now || idle.contains(&entry.key));
+            found.extend(due.map(|entry| entry.key));
+            match last.filter(|last| more && last.starts_with(&endpoint)) {
+                Some(last) => from = last,
+                None => break,
+            }
+        }
+        Ok(found)
+    }
+
     async fn next_due_of_shard(&self, shard: u32, now: Timestamp) -> Result<Option<Timestamp>, AdapterError> {
         let mut next: Option<Timestamp> = None;
         let mut from = String::from("#");
         loop {
-            let (entries, _) = self.due_entries(shard, &from, 1).await?;
-            let Some(entry) = entries.first() else { return Ok(next) };
+            let Page { entries, last, .. } = self.due_entries(shard, &from, 1).await?;
+            let Some(last) = last else { return Ok(next) };
+            let Some(entry) = entries.first() else {
+                from = last;
+                continue;
+            };
             from = if entry.due_at > now {
                 next = next.into_iter().chain([entry.due_at]).min();
                 entry.end_of_endpoint()
@@ -191,13 +213,8 @@ impl DynamoViews {
         }
     }
 
-    /// The first `limit` entries of a partition after the sort key `from`, and whether there may be more.
-    async fn due_entries(
-        &self,
-        shard: u32,
-        from: &str,
-        limit: usize,
-    ) -> Result<(Vec<Entry>, bool), AdapterError> {
+    /// The first `limit` entries of a partition after the sort key `from`.
+    async fn due_entries(&self, shard: u32, from: &str, limit: usize) -> Result<Page, AdapterError> {
         let query = self
             .client
             .query()
@@ -211,8 +228,9 @@ impl DynamoViews {
             .limit(i32::try_from(limit).unwrap_or(i32::MAX));
         let response = query.send().await?;
         let entries = response.items.unwrap_or_default();
-        let entries = entries.iter().map(Entry::of).collect::<Result<_, _>>()?;
-        Ok((entries, response.last_evaluated_key.is_some()))
+        let last = entries.last().and_then(|item| text_of(item, DUE).ok()).map(str::to_owned);
+        let entries = entries.iter().filter_map(entry_of).collect();
+        Ok(Page { entries, last, more: response.last_evaluated_key.is_some() })
     }
 }
 

@@ -4,6 +4,8 @@
 //! failures, a success is one write without a read. Everything else is read, changed, and written if the item is still as it was read, so
 //! that concurrent attempts are all counted. One item takes 1,000 writes a second.
 
+use std::time::Duration;
+
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::operation::update_item::builders::UpdateItemFluentBuilder;
@@ -23,10 +25,8 @@ const SUCCEEDED: &str = "succeeded_at";
 /// The attribute with the other fields of [`EndpointHealth`]; absent if no attempt has failed since the last success.
 const FAILURES: &str = "failures";
 
-/// Other processes change the health of the endpoint all the time.
-#[derive(Debug, thiserror::Error)]
-#[error("other processes change the health of the endpoint all the time")]
-struct Conflicts;
+/// For how long after a failure another one with the same code is not stored.
+const COVERED_FOR: Duration = Duration::from_secs(1);
 
 /// The attributes of an item as they are stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl DynamoViews {
         project_id: &ProjectId,
         webhook_id: &WebhookId,
     ) -> Result<Stored, AdapterError> {
-        Ok(Stored::of_item(self.item(pk(project_id, webhook_id)).await?.as_ref()))
+        Ok(Stored::of_item(self.item(endpoint_pk(project_id, webhook_id)).await?.as_ref()))
     }
 
     pub(super) async fn endpoint_health(
@@ -93,11 +93,17 @@ impl DynamoViews {
             let mut after = before.clone();
             after.add(at, error);
             if after == before
+                || is_covered(&before, at, error)
                 || self.replace_health(project_id, webhook_id, &stored, &Stored::of(&after)?).await?
             {
                 return Ok(after);
             }
-            tokio::time::sleep(pauses.next().ok_or(Conflicts)?).await;
+            let Some(pause) = pauses.next() else {
+                // Others have added attempts of the same time. It must not hold up everything else that is projected.
+                tracing::warn!(%project_id, webhook.id = %webhook_id, "an attempt is not added to the health of an endpoint, which others change all the time");
+                return Ok(after);
+            };
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -160,8 +166,17 @@ impl DynamoViews {
 
     fn health_update(&self, project_id: &ProjectId, webhook_id: &WebhookId) -> UpdateItemFluentBuilder {
         let update = self.client.update_item().table_name(&*self.table);
-        update.set_key(Some(key(pk(project_id, webhook_id), ONLY_ITEM)))
+        update.set_key(Some(key(endpoint_pk(project_id, webhook_id), ONLY_ITEM)))
     }
+}
+
+/// Whether the failure adds nothing of importance: another one with the same code was added less than a second before. So an endpoint whose
+/// attempts all fail costs one write a second.
+fn is_covered(health: &EndpointHealth, at: Timestamp, error: Option<&DeliveryError>) -> bool {
+    let is_same =
+        error.is_some_and(|error| health.error.as_ref().is_some_and(|last| last.code == error.code));
+    let is_recent = health.failed_at.is_some_and(|last| last <= at && at.since(last) < COVERED_FOR);
+    is_same && is_recent && health.failing_since.is_some_and(|since| since <= at)
 }
 
 /// Whether the update was made; `false` if its condition did not hold.
@@ -173,6 +188,7 @@ async fn is_written(update: UpdateItemFluentBuilder) -> Result<bool, AdapterErro
     }
 }
 
-fn pk(project_id: &ProjectId, webhook_id: &WebhookId) -> String {
+/// The key of the item of an endpoint.
+pub(super) fn endpoint_pk(project_id: &ProjectId, webhook_id: &WebhookId) -> String {
     format!("endpoint#{project_id}#{webhook_id}")
 }

@@ -15,10 +15,10 @@ use super::places::{feed_pk, sortable};
 use super::{DynamoViews, cursor};
 
 /// How many commits are read from the log concurrently.
-const CONCURRENT_READS: usize = 16;
+pub(super) const CONCURRENT_READS: usize = 16;
 
 /// The commit at a place of the feed.
-struct Entry {
+pub(super) struct Entry {
     place: u64,
     stream: StreamId,
     first: u64,
@@ -38,9 +38,9 @@ impl Entry {
 }
 
 /// The position of a reader: after the first `done` events of the commit at `place`.
-struct Progress {
-    place: u64,
-    done: usize,
+pub(super) struct Progress {
+    pub(super) place: u64,
+    pub(super) done: usize,
 }
 
 impl Progress {
@@ -62,7 +62,7 @@ impl Progress {
 
 impl DynamoViews {
     /// Entries, beginning with the one of `after`, with at least `limit` events after it; fewer at the end of the feed.
-    async fn feed_entries(
+    pub(super) async fn feed_entries(
         &self,
         project_id: &ProjectId,
         after: Option<&Progress>,
@@ -100,7 +100,7 @@ impl DynamoViews {
 
     /// The commit of an entry. `None`, with an error in the log, if its stream is damaged: one damaged stream must not end the
     /// feed of a project.
-    async fn fed_commit(&self, entry: &Entry) -> Result<Option<Commit>, AdapterError> {
+    pub(super) async fn fed_commit(&self, entry: &Entry) -> Result<Option<Commit>, AdapterError> {
         let page = match self.log.read(&entry.stream, entry.first, 1).await {
             Ok(page) => page,
             Err(error) if error.is_retryable() => return Err(error.into()),

@@ -1,13 +1,16 @@
 //! The places of commits in their project's feed.
 //!
 //! The item `places#{project}` holds the next place. One transaction advances it, on the condition that nobody else did, and writes
-//! two items for each commit: at `feed#{project}` what has the place, and at `place#{stream}` which place the commit has. It also adds the
+//! two items for each commit: at `commits#{project}` what has the place, and at `place#{stream}` which place the commit has. It also adds the
 //! usage that the commits count for. So the places of a project have no gap, each commit gets one place and is counted once, and commits of
 //! one stream are in the order of the stream, however often and from how many functions a place is asked for.
 //!
 //! Transactions of one project follow one another, and two at a time cancel each other. Therefore the commits of a project that
 //! wait for places in one process share a transaction ([`queue`](super::place_queue)). Between processes a cancelled transaction is
 //! repeated after a short random pause.
+//!
+//! An earlier release counted the usage of commits that have no place yet: those of a stream up to the version in its item `fed#{stream}`. They
+//! get places like all others, and are not counted again. The feed of that release, `feed#{project}`, is not read.
 //!
 //! A project's feed is one partition, which takes 1,000 writes a second, and a write in a transaction counts twice: a project
 //! may have some 500 commits a second. Playback grants, the most frequent events, share commits.
@@ -26,7 +29,7 @@ use streamio_events::id::ProjectId;
 use streamio_events::stream::StreamId;
 
 use super::DynamoViews;
-use super::item::{Item, ONLY_ITEM, key, number, number_of, text, text_of};
+use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
 use super::usage::usage_updates;
 
 /// How many commits get their places in one transaction at most. A transaction has at most 100 items: the next place, two for each
@@ -36,14 +39,17 @@ pub(super) const MAX_COMMITS: usize = 24;
 /// How many earlier commits are read at a time.
 const PAGE: usize = 64;
 
+/// The attribute with the version in an item of [`fed_key`].
+const FED_VERSION: &str = "version";
+
 /// The attribute with the next place of a project.
-const NEXT: &str = "next";
+pub(super) const NEXT: &str = "next";
 
 /// The attribute with the place of a commit. Not `place`, which is a key of an index.
 const FEED_PLACE: &str = "feed_place";
 
 pub(super) fn feed_pk(project_id: &ProjectId) -> String {
-    format!("feed#{project_id}")
+    format!("commits#{project_id}")
 }
 
 /// The sort key of a place or of a version: numbers sort like their texts.
@@ -51,7 +57,23 @@ pub(super) fn sortable(number: u64) -> String {
     format!("{number:020}")
 }
 
-fn next_pk(project_id: &ProjectId) -> String {
+/// The key of the item in which an earlier release kept the version up to which it had counted a stream.
+fn fed_key(stream: &StreamId) -> (String, String) {
+    (format!("fed#{stream}"), ONLY_ITEM.to_owned())
+}
+
+/// Whether commits of the stream may count for usage, and an earlier release may have counted them.
+fn may_be_counted(stream: &StreamId) -> bool {
+    match stream {
+        StreamId::Video(..)
+        | StreamId::Project(_)
+        | StreamId::Grants { .. }
+        | StreamId::KeyedGrant { .. } => true,
+        StreamId::Delivery(..) | StreamId::Webhooks(_) | StreamId::Replays(..) | StreamId::Audit(_) => false,
+    }
+}
+
+pub(super) fn next_pk(project_id: &ProjectId) -> String {
     format!("places#{project_id}")
 }
 
@@ -63,6 +85,10 @@ fn place_pk(stream: &StreamId) -> String {
 fn place_key(stream: &StreamId, last: u64) -> (String, String) {
     (place_pk(stream), sortable(last))
 }
+
+/// The attribute of such an item with the version up to which an earlier release has counted the stream; absent if that is no later than the
+/// commit.
+const COUNTED: &str = "counted";
 
 /// What became of a commit that asked for its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,9 +126,16 @@ struct Known {
     next: u64,
     /// The places of those commits, and of the commits before them, that have one.
     places: HashMap<(String, String), u64>,
+    /// The versions up to which an earlier release has counted the streams of those commits.
+    counted: HashMap<StreamId, u64>,
 }
 
 impl Known {
+    /// The version up to which the stream of a commit was counted by an earlier release, if it is that of this commit or a later one.
+    fn counted(&self, commit: &Commit) -> Option<u64> {
+        self.counted.get(&commit.stream).copied().filter(|counted| *counted >= commit.last())
+    }
+
     fn place_of(&self, stream: &StreamId, last: u64) -> Option<u64> {
         self.places.get(&place_key(stream, last)).copied()
     }
@@ -164,7 +197,7 @@ impl DynamoViews {
             let mut known = self.known(project_id, commits).await?;
             let ready = ready(commits, &known);
             if !ready.is_empty() {
-                match self.write_places(project_id, &ready, known.next).await {
+                match self.write_places(project_id, &ready, &known).await {
                     Ok(()) => {
                         let given = ready.iter().zip(known.next..);
                         let given =
@@ -202,22 +235,32 @@ impl DynamoViews {
     async fn known(&self, project_id: &ProjectId, commits: &[&Commit]) -> Result<Known, AdapterError> {
         let next_key = (next_pk(project_id), ONLY_ITEM.to_owned());
         let mut keys = HashSet::from([next_key.clone()]);
+        // The item that states up to where the stream of a commit was counted.
+        let mut counted_at = Vec::new();
         for commit in commits {
             keys.insert(place_key(&commit.stream, commit.last()));
             if commit.first > 1 {
-                keys.insert(place_key(&commit.stream, commit.first - 1));
+                let before = place_key(&commit.stream, commit.first - 1);
+                counted_at.push((before.clone(), COUNTED, &commit.stream));
+                keys.insert(before);
+            } else if may_be_counted(&commit.stream) {
+                let fed = fed_key(&commit.stream);
+                counted_at.push((fed.clone(), FED_VERSION, &commit.stream));
+                keys.insert(fed);
             }
         }
-        let (mut next, mut places) = (0, HashMap::new());
+        let mut items: HashMap<(String, String), Item> = HashMap::new();
         for item in self.items_at(keys).await? {
-            let at = (text_of(&item, "pk")?.to_owned(), text_of(&item, "sk")?.to_owned());
-            if at == next_key {
-                next = number_of(&item, NEXT)?;
-            } else {
-                places.insert(at, number_of(&item, FEED_PLACE)?);
-            }
+            items.insert((text_of(&item, "pk")?.to_owned(), text_of(&item, "sk")?.to_owned()), item);
         }
-        Ok(Known { next, places })
+        let counted = counted_at
+            .into_iter()
+            .filter_map(|(at, name, stream)| Some((stream.clone(), number_of(items.get(&at)?, name).ok()?)))
+            .collect();
+        let next = items.remove(&next_key).map_or(Ok(0), |item| number_of(&item, NEXT))?;
+        let places = items.into_iter().filter(|(_, item)| item.contains_key(FEED_PLACE));
+        let places = places.map(|(at, item)| Ok((at, number_of(&item, FEED_PLACE)?)));
+        Ok(Known { next, places: places.collect::<Result<_, InvalidItem>>()?, counted })
     }
 
     /// The version up to which the commits of `stream` have places.
@@ -233,16 +276,18 @@ impl DynamoViews {
         &self,
         project_id: &ProjectId,
         commits: &[&Commit],
-        next: u64,
+        known: &Known,
     ) -> Result<(), WriteFailure> {
+        let next = known.next;
         let advance = self.advance(project_id, next, next + commits.len() as u64);
         let mut items = vec![TransactWriteItem::builder().update(advance).build()];
         for (commit, place) in commits.iter().zip(next..) {
-            let [entry, of_commit] = self.items_of(commit, place);
+            let [entry, of_commit] = self.items_of(commit, place, known.counted(commit));
             items.push(TransactWriteItem::builder().put(entry).build());
             items.push(TransactWriteItem::builder().put(of_commit).build());
         }
-        let usage = usage_updates(&self.table, commits.iter().copied());
+        let uncounted = commits.iter().copied().filter(|commit| known.counted(commit).is_none());
+        let usage = usage_updates(&self.table, uncounted);
         items.extend(usage.map(|update| TransactWriteItem::builder().update(update).build()));
         let request = self.client.transact_write_items().set_transact_items(Some(items));
         let Err(error) = request.send().await else { return Ok(()) };
@@ -271,7 +316,7 @@ impl DynamoViews {
     }
 
     /// The item of the feed, and the item of the commit.
-    fn items_of(&self, commit: &Commit, place: u64) -> [Put; 2] {
+    fn items_of(&self, commit: &Commit, place: u64, counted: Option<u64>) -> [Put; 2] {
         let entry = key(feed_pk(commit.stream.project_id()), sortable(place));
         let attributes = [
             ("stream", text(commit.stream.to_string())),
@@ -280,12 +325,17 @@ impl DynamoViews {
         ];
         let (pk, sk) = place_key(&commit.stream, commit.last());
         let of_commit = [("last", number(commit.last())), (FEED_PLACE, number(place))];
+        let of_commit = of_commit.into_iter().chain(counted.map(|version| (COUNTED, number(version))));
         [self.new_item(entry, attributes), self.new_item(key(pk, sk), of_commit)]
     }
 
-    fn new_item<const N: usize>(&self, key: Item, attributes: [(&str, AttributeValue); N]) -> Put {
+    fn new_item<'a>(
+        &self,
+        key: Item,
+        attributes: impl IntoIterator<Item = (&'a str, AttributeValue)>,
+    ) -> Put {
         let mut item = key;
-        item.extend(attributes.map(|(name, value)| (name.to_owned(), value)));
+        item.extend(attributes.into_iter().map(|(name, value)| (name.to_owned(), value)));
         let put = Put::builder().table_name(&*self.table).set_item(Some(item));
         put.condition_expression("attribute_not_exists(pk)").build().expect("table and item are set")
     }

@@ -75,7 +75,9 @@ impl DynamoViews {
             .key_condition_expression("pk = :pk AND sk BETWEEN :first AND :last")
             .expression_attribute_values(":pk", text(pk(project_id)))
             .expression_attribute_values(":first", text(format!("{first}#")))
-            .expression_attribute_values(":last", text(format!("{last}#~")));
+            .expression_attribute_values(":last", text(format!("{last}#~")))
+            // What was counted before is found: after the last change of a project's usage, it is measured.
+            .consistent_read(true);
         let mut sums: BTreeMap<String, UsageCounters> = BTreeMap::new();
         let mut items = query.into_paginator().items().send();
         while let Some(item) = items.try_next().await? {

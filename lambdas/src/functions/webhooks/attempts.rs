@@ -4,18 +4,25 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
-use streamio_core::ports::delivery_queue::{DeliveryQueue, QueuedDelivery};
+use streamio_core::ports::delivery_queue::{DeliveryQueue, LONGEST_DELAY, QueuedDelivery};
 use streamio_core::ports::delivery_store::DeliveryKey;
 use streamio_core::webhooks::attempts::{Attempts, End, ReadLimits};
 use streamio_core::webhooks::delivering::{DeliveringError, Ports, deliver};
+use streamio_core::webhooks::queueing::{OVERDUE_AFTER, queue_following};
 use streamio_events::error_chain::chain;
 use streamio_events::id::{ProjectId, WebhookId};
+use streamio_events::timestamp::Timestamp;
+use streamio_events::webhook::Delivery;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// How long after the begin of a batch attempts begin. With the fifteen seconds of an attempt and the writes after it, a batch ends within a
 /// minute: the function's timeout.
 const BEGIN_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long after the begin of a batch it may only wait for the time of an attempt, with no attempt in progress. What then still waits is
+/// queued again, so that endpoints with limited rates do not occupy instances that others need.
+const WAIT_WITHIN: Duration = Duration::from_secs(2);
 
 /// A batch is read as a whole.
 const ALL: ReadLimits = ReadLimits { per_endpoint: usize::MAX, total: usize::MAX };
@@ -43,7 +50,8 @@ impl InstanceAttempts {
         Self { attempts: Mutex::default(), started: Instant::now(), begin_within }
     }
 
-    /// Makes the attempts of `keys` that are due, no key twice. Returns the deliveries that the platform could not continue.
+    /// Makes the attempts of `keys` that are due, no key twice. Returns the deliveries that the platform could not continue: they are
+    /// neither tried nor queued again, because the queue delivers their messages again.
     pub(super) async fn make(
         &self,
         ports: Ports<'_>,
@@ -53,9 +61,11 @@ impl InstanceAttempts {
         // An instance handles one batch at a time.
         let mut attempts = self.attempts.lock().await;
         let now = || self.started.elapsed();
-        let begin_until = now() + self.begin_within;
+        let (begin_until, wait_until) =
+            (now() + self.begin_within, now() + self.begin_within.min(WAIT_WITHIN));
         prepare(&mut attempts, ports, keys, now()).await;
-        let (mut running, mut failed) = (FuturesUnordered::new(), HashMap::new());
+        let (mut running, mut failed, mut early) = (FuturesUnordered::new(), HashMap::new(), Vec::new());
+        let mut late: HashMap<(ProjectId, WebhookId), usize> = HashMap::new();
         loop {
             if now() < begin_until {
                 for key in attempts.start(now()) {
@@ -70,22 +80,37 @@ impl InstanceAttempts {
                     None => std::future::pending().await,
                 }
             };
-            if running.is_empty() && next.is_none() {
+            if running.is_empty() && next.is_none_or(|at| at >= wait_until) {
                 break;
             }
             tokio::select! {
                 Some((ended, began, key)) = running.next() => {
-                    let end = ended.as_ref().map_or(End::Unknown, |delivery| End::of(delivery, began));
+                    let end = ended.as_ref().map_or(End::NotAttempted, |delivery| End::of(delivery, began));
                     // What became due again meanwhile is in the queue.
                     let _ = attempts.end(&key, end, now());
-                    if let Err(error) = ended {
-                        failed.insert(key, error);
+                    match ended {
+                        Ok(delivery) if has_ended_late(&delivery, began) => {
+                            *late.entry((key.project_id, key.webhook_id)).or_default() += 1;
+                        }
+                        Ok(delivery) if end == End::NotAttempted => early.extend(delivery.due_at.map(|at| (key, at))),
+                        Ok(_) => {}
+                        Err(error) => {
+                            failed.insert(key, error);
+                        }
                     }
                 }
                 () = wake => {}
             }
         }
-        queue_left(&mut attempts, queue, now()).await;
+        let early = early.into_iter().map(|(key, at)| (key, at.since(ports.clock.now())));
+        for ((project_id, webhook_id), count) in &late {
+            let endpoint = (project_id, webhook_id);
+            let queued = queue_following(ports.deliveries, queue, ports.clock.now(), endpoint, *count).await;
+            if let Err(error) = queued {
+                tracing::warn!(webhook.id = %webhook_id, error = chain(&error), "the backlog of an endpoint is left to the sweep");
+            }
+        }
+        queue_left(queue, early.chain(waiting(&mut attempts, now())).collect()).await;
         failed
     }
 }
@@ -113,12 +138,30 @@ async fn prepare(attempts: &mut Attempts, ports: Ports<'_>, keys: Vec<DeliveryKe
     }
 }
 
-/// Queues the deliveries again that only wait for a time. Those to a broken endpoint are found by the sweep, a few at a time.
-async fn queue_left(attempts: &mut Attempts, queue: &dyn DeliveryQueue, now: Duration) {
+/// Whether the delivery, which a call that began at `began` has continued, has ended after it was overdue: then more may be overdue to its
+/// endpoint. One to an endpoint to which nothing is sent any more counts as overdue.
+fn has_ended_late(delivery: &Delivery, began: Timestamp) -> bool {
+    let mut attempts = delivery.attempts.iter().rev();
+    let Some(last) = attempts.next().filter(|last| last.at >= began && delivery.due_at.is_none()) else {
+        return false;
+    };
+    let due_at = attempts.next().and_then(|before| before.retry_at).unwrap_or(delivery.last_round.at);
+    last.number.is_none() || last.at.since(due_at) >= OVERDUE_AFTER
+}
+
+/// The deliveries that did not begin and only wait for a time, each with how long it waits. Those to a broken endpoint are found by the
+/// sweep, a few at a time.
+fn waiting(attempts: &mut Attempts, now: Duration) -> impl Iterator<Item = (DeliveryKey, Duration)> + use<> {
     let left = attempts.take_left(now).into_iter();
+    left.filter_map(move |left| Some((left.key, left.at?.saturating_sub(now))))
+}
+
+/// Queues deliveries again, each after its time. One that is due later than the queue can wait is found by the sweep.
+async fn queue_left(queue: &dyn DeliveryQueue, left: Vec<(DeliveryKey, Duration)>) {
     let left: Vec<QueuedDelivery> = left
-        .filter_map(|left| Some((left.at?, left.key)))
-        .map(|(at, key)| QueuedDelivery { key, delay: at.saturating_sub(now).max(SHORTEST_DELAY) })
+        .into_iter()
+        .filter(|(_, delay)| *delay <= LONGEST_DELAY)
+        .map(|(key, delay)| QueuedDelivery { key, delay: delay.max(SHORTEST_DELAY) })
         .collect();
     if left.is_empty() {
         return;
