@@ -13,6 +13,7 @@
 //! | [`root_secret`] | derives keys from a secret of the deployment |
 //! | [`delivery`] | runs a batch of records with per-item failures, retries, dead letters and quarantine |
 //! | [`home_region`] | the service behind the edge: views, commands and tenants of one region |
+//! | [`operator`] | the operator's actions: projects and API keys, which events to show, verification |
 //!
 //! A record of the log's change feed is a hint: every handler reads the stream that the record is about, so duplicates and
 //! replays change nothing. This crate contains no AWS SDK, no database and no HTTP server; adapters are in `lambdas` (AWS)
@@ -23,6 +24,7 @@ pub mod delivery;
 pub mod fold_cache;
 pub mod home_region;
 pub mod intake;
+pub mod operator;
 pub mod ports;
 pub mod reactions;
 pub mod root_secret;

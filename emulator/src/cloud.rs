@@ -49,6 +49,7 @@ pub use self::names::{
 pub use self::operator::NewKey;
 use crate::arn::{ACCOUNT, REGION};
 use crate::cdn::Cdn;
+use crate::control_plane::ControlPlane;
 use crate::ecs::{Ecs, EcsConfig};
 use crate::event_bus::{EventBus, Rule};
 use crate::event_channel::EventChannel;
@@ -57,7 +58,7 @@ use crate::function_url::{FunctionUrl, FunctionUrlConfig};
 use crate::kv::{Kv, KvConfig};
 use crate::lambda::{self, AsyncConfig, Invoke, ServiceConfig};
 use crate::request_id::random_hex;
-use crate::s3::{S3, S3Config};
+use crate::s3::{AccessKey, S3, S3Config};
 use crate::sqs::{QueueConfig, Sqs};
 use crate::worker_edge::{WorkerEdge, WorkerEdgeConfig};
 
@@ -71,6 +72,8 @@ pub struct Cloud {
     folder: Folder,
     edge: WorkerEdge,
     home: FunctionUrl,
+    control_plane: ControlPlane,
+    operator_key: AccessKey,
     kv: Kv,
     bus: EventBus,
     forwarders: [JoinHandle<()>; 2],
@@ -189,6 +192,8 @@ impl Cloud {
             Arc::clone(&invoke),
         )
         .await?;
+        let operator = [Credentials::new(&keys.operator.id, &keys.operator.secret)?];
+        let control_plane = ControlPlane::start(&operator, Arc::clone(&invoke)).await?;
         let surroundings = worker_variables::Environment {
             keys: &keys,
             home: &home.url(),
@@ -215,6 +220,8 @@ impl Cloud {
             folder,
             edge,
             home,
+            control_plane,
+            operator_key: keys.operator,
             kv,
             bus,
             forwarders,
@@ -245,6 +252,25 @@ impl Cloud {
     /// Returns the URL of the home region's API, which accepts signed calls.
     pub fn home(&self) -> String {
         self.home.url()
+    }
+
+    /// Returns the URL of STS and Lambda, for an operator.
+    pub fn control_plane(&self) -> &str {
+        self.control_plane.url()
+    }
+
+    /// Returns the environment variables with which `streamio --aws` operates this cloud. DynamoDB is reached without the fault proxy.
+    pub fn operator_variables(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", self.operator_key.id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.operator_key.secret.clone()),
+            ("AWS_ENDPOINT_URL_DYNAMODB", self.dynamo.endpoint()),
+            ("AWS_ENDPOINT_URL_STS", self.control_plane().to_owned()),
+            ("AWS_ENDPOINT_URL_LAMBDA", self.control_plane().to_owned()),
+            ("STREAMIO_LEDGER_TABLE", LEDGER_TABLE.to_owned()),
+            ("STREAMIO_VIEWS_TABLE", VIEWS_TABLE.to_owned()),
+        ]
     }
 
     /// Returns the folder with all files.
@@ -354,7 +380,7 @@ impl Cloud {
         let Mappings { intake, react, views, webhooks } = &self.mappings;
         tokio::join!(intake.stop(), react.stop(), views.stop(), webhooks.stop());
         self.functions.stop().await;
-        drop((self.home, self.kv, self.ecs_proxy, self.sqs_proxy, self.sqs));
+        drop((self.home, self.control_plane, self.kv, self.ecs_proxy, self.sqs_proxy, self.sqs));
         self.cdn.stop().await;
         self.s3.stop().await;
         drop((self.dynamo_proxy, self.kinesis_proxy));

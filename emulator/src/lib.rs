@@ -18,6 +18,7 @@ pub mod arn;
 pub mod bench;
 pub mod cdn;
 pub mod cloud;
+pub mod control_plane;
 pub mod ecs;
 pub mod event_bus;
 pub mod event_channel;

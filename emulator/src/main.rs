@@ -121,6 +121,7 @@ fn print_addresses(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyho
         ("ecs", cloud.ecs().endpoint().to_owned()),
         ("sqs", cloud.sqs().endpoint().to_owned()),
         ("kv", cloud.kv().endpoint().to_owned()),
+        ("operator", cloud.control_plane().to_owned()),
         ("folder", cloud.folder().display().to_string()),
     ];
     let mut out = std::io::stdout().lock();
@@ -129,6 +130,7 @@ fn print_addresses(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyho
         for (name, address) in addresses {
             line[name] = json!(address);
         }
+        line["operatorVariables"] = cloud.operator_variables().into_iter().collect();
         writeln!(out, "{line}")?;
         return Ok(out.flush()?);
     }
@@ -138,6 +140,10 @@ fn print_addresses(cloud: &Cloud, project: &str, key: &str, json: bool) -> anyho
     }
     writeln!(out, "  project   {project}\n  API key   {key}\n")?;
     writeln!(out, "  export STREAMIO_URL={api} STREAMIO_API_KEY={key}")?;
-    writeln!(out, "  cargo run -p streamio -- upload FILE --wait")?;
+    writeln!(out, "  cargo run -p streamio -- upload FILE --wait\n")?;
+    let variables: Vec<String> =
+        cloud.operator_variables().iter().map(|(name, value)| format!("{name}={value}")).collect();
+    writeln!(out, "  export {}", variables.join(" "))?;
+    writeln!(out, "  cargo run -p streamio -- project list --aws")?;
     Ok(out.flush()?)
 }

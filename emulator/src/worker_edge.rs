@@ -204,6 +204,7 @@ mod tests {
             expires_at: None,
             revoked: false,
             suspended: false,
+            measured: None,
             version: 1,
         };
         let name = Tenant::stored_name(&api_key.hash());

@@ -5,7 +5,7 @@
 
 pub mod metrics;
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use lambda_runtime::{Diagnostic, LambdaEvent, service_fn};
@@ -15,13 +15,13 @@ use streamio_core::delivery::batch::Report;
 use streamio_core::ports::AdapterError;
 use streamio_events::error_chain::chain;
 use streamio_events::settings::present;
-use streamio_events::timestamp::Timestamp;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use self::metrics::{Counts, Invocation};
+pub use crate::clock::clock;
 
 /// The result of an event.
 #[derive(Debug, PartialEq)]
@@ -53,12 +53,6 @@ impl Done {
 pub trait Function: Send + Sync {
     /// Handles one event. After an error the event source retries the whole event.
     async fn handle(&self, event: Value) -> Result<Done, AdapterError>;
-}
-
-/// The current time.
-pub fn clock() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    Timestamp::from_unix_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
 }
 
 /// Builds the function `name` with `build`, and runs it until its environment ends. If it cannot be built, logs the error and

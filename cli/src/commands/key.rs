@@ -15,8 +15,9 @@ use streamio_events::project::Key;
 use streamio_local::operator::{IfMissing, NewKeyOptions};
 
 use super::api_keys::{key_table, new_key_json, new_key_text};
-use super::data_directory::{failure, open};
-use crate::args::DataDirectory;
+use super::confirm::Change;
+use super::platform::Platform;
+use crate::args::{Approval, Target};
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -26,6 +27,7 @@ Examples:
   streamio key create acme --scope upload --expires-in 90d
   streamio key list acme
   streamio key revoke acme key_aaaaaaaaaaaaaaaaaaaaaaaaaa --reason leaked
+  streamio key create acme --aws --label backend
 
 To replace a key without an outage: create a new one, deploy it, then revoke the old one.";
 
@@ -63,7 +65,9 @@ pub(crate) struct Create {
     #[arg(long, value_name = "DURATION", value_parser = lifetime)]
     expires_in: Option<Duration>,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 #[derive(Debug, Args)]
@@ -72,7 +76,7 @@ pub(crate) struct List {
     #[arg(value_name = "PROJECT")]
     project: ProjectId,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +91,9 @@ pub(crate) struct Revoke {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 /// What names the key to revoke. A whole API key is parsed too, because the error for an argument that cannot be parsed repeats it,
@@ -140,27 +146,43 @@ fn lifetime(text: &str) -> Result<Duration, String> {
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Create(arguments) => {
-            let operator = open(&arguments.data, IfMissing::Fail)?;
+            let Create { project, target, approval, .. } = &arguments;
+            let platform = Platform::open(target, IfMissing::Fail).await?;
+            let question = format!("Create an API key of the project {project}?");
+            let change =
+                Change { subject: "the API key", verb: "create", participle: "created", question: &question };
+            platform.approve(approval, &change, output)?;
             let mut scopes = arguments.scopes;
             scopes.sort_unstable();
             scopes.dedup();
             let options = NewKeyOptions { scopes, label: arguments.label, expires_in: arguments.expires_in };
-            let new = operator.create_key(&arguments.project, &options).await.map_err(failure)?;
+            let new = platform.create_key(&arguments.project, &options).await?;
             output.result(&new_key_json(&new), || new_key_text(&new))
         }
         Command::List(arguments) => {
-            let operator = open(&arguments.data, IfMissing::Fail)?;
-            let project = operator.project(&arguments.project).await.map_err(failure)?;
+            let platform = Platform::open(&arguments.target, IfMissing::Fail).await?;
+            let project = platform.project(&arguments.project).await?;
             let keys: Vec<Value> = project.keys.iter().map(|(id, key)| to_json(id, key)).collect();
             output.result(&json!({"data": keys}), || key_table(&project))
         }
         Command::Revoke(arguments) => {
             let id = arguments.key.id(&arguments.project)?;
-            let operator = open(&arguments.data, IfMissing::Fail)?;
+            let platform = Platform::open(&arguments.target, IfMissing::Fail).await?;
+            let question = format!("Revoke the API key {id} of the project {}?", arguments.project);
+            let change =
+                Change { subject: id.as_str(), verb: "revoke", participle: "revoked", question: &question };
+            platform.approve(&arguments.approval, &change, output)?;
             let reason = arguments.reason.as_deref();
-            let project = operator.revoke_key(&arguments.project, &id, reason).await.map_err(failure)?;
+            let project = platform.revoke_key(&arguments.project, &id, reason).await?;
             let key = project.keys.get(&id).map(|key| to_json(&id, key)).unwrap_or_default();
-            output.result(&key, || format!("Revoked {id}: a running platform refuses it from now on"))
+            output.result(&key, || {
+                let effect = if platform.is_local() {
+                    "a running platform refuses it from now on"
+                } else {
+                    "the edge refuses it within seconds, at most a minute"
+                };
+                format!("Revoked {id}: {effect}")
+            })
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `streamio project`: manages the projects (tenants) of a platform on this machine.
+//! `streamio project`: manages the projects (tenants) of a platform on this machine or on AWS.
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -8,8 +8,9 @@ use streamio_events::project::{Project, ProjectChanges};
 use streamio_local::operator::IfMissing;
 
 use super::api_keys::{key_table, new_key_json, new_key_text};
-use super::data_directory::{failure, open};
-use crate::args::DataDirectory;
+use super::confirm::Change;
+use super::platform::Platform;
+use crate::args::{Approval, Target};
 use crate::exit::Failure;
 use crate::limits::{OWN_LIMIT_HELP, own_limit};
 use crate::output::{Output, fields, table};
@@ -19,8 +20,10 @@ Examples:
   streamio project create acme --title 'Acme Films'
   streamio project list --data /var/lib/streamio
   streamio project suspend acme --reason unpaid
+  streamio project create acme --aws --region eu-west-1
 
-These commands open the data directory directly. They work while the platform is running and while it is not.";
+These commands open the data directory directly, or with --aws the tables of the deployment. They work while the platform is running and \
+while it is not.";
 
 /// Create and manage projects (tenants)
 #[derive(Debug, Subcommand)]
@@ -28,15 +31,17 @@ These commands open the data directory directly. They work while the platform is
 pub(crate) enum Command {
     /// Create a project and print its first API key. The key cannot be printed again
     #[command(
-        after_help = "Examples:\n  streamio project create acme --title 'Acme Films'\n  export STREAMIO_API_KEY=$(streamio project create acme --json | jq -r .apiKey)"
+        after_help = "Examples:\n  streamio project create acme --title 'Acme Films'\n  export STREAMIO_API_KEY=$(streamio project create acme --json | jq -r .apiKey)\n  streamio project create acme --aws --yes --json     # in a script"
     )]
     Create(Create),
     /// List all projects
-    #[command(after_help = "Example:\n  streamio project list --data /var/lib/streamio")]
+    #[command(
+        after_help = "Examples:\n  streamio project list --data /var/lib/streamio\n  streamio project list --aws\n\nOn AWS the whole table of the event log is read, which has no list of projects."
+    )]
     List(List),
     /// Show a project and its API keys
     #[command(after_help = "Example:\n  streamio project show acme")]
-    Show(One),
+    Show(Show),
     /// Change a project's settings
     #[command(
         after_help = "Examples:\n  streamio project update acme --allow-truncated true\n  streamio project update acme --title 'Acme Films'\n  streamio project update acme --limit stored-bytes=500GB --limit concurrent-encodes=2"
@@ -47,7 +52,7 @@ pub(crate) enum Command {
     Suspend(Suspend),
     /// Resume a suspended project
     #[command(after_help = "Example:\n  streamio project resume acme")]
-    Resume(One),
+    Resume(Resume),
 }
 
 #[derive(Debug, Args)]
@@ -59,22 +64,35 @@ pub(crate) struct Create {
     #[arg(long, value_name = "TEXT")]
     title: Option<String>,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct One {
+pub(crate) struct Show {
     /// The project's id
     #[arg(value_name = "PROJECT")]
     id: ProjectId,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Resume {
+    /// The project's id
+    #[arg(value_name = "PROJECT")]
+    id: ProjectId,
+    #[command(flatten)]
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +111,9 @@ pub(crate) struct Update {
     #[arg(long, value_name = "NAME=VALUE", value_parser = own_limit, help = OWN_LIMIT_HELP)]
     limit: Vec<(&'static str, Option<Limit>)>,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 #[derive(Debug, Args)]
@@ -105,7 +125,9 @@ pub(crate) struct Suspend {
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 /// Runs `streamio project`.
@@ -114,30 +136,34 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
         Command::Create(arguments) => create(arguments, output).await,
         Command::List(arguments) => list(arguments, output).await,
         Command::Show(arguments) => {
-            let operator = open(&arguments.data, IfMissing::Fail)?;
-            let project = operator.project(&arguments.id).await.map_err(failure)?;
+            let platform = Platform::open(&arguments.target, IfMissing::Fail).await?;
+            let project = platform.project(&arguments.id).await?;
             output.result(&project, || describe(&project))
         }
         Command::Update(arguments) => {
-            let operator = open(&arguments.data, IfMissing::Fail)?;
+            let Update { id, target, approval, .. } = &arguments;
+            let platform =
+                open_to_change(target, approval, id, ["Change", "change", "changed"], output).await?;
             let changes = ProjectChanges {
                 name: arguments.title,
                 allow_truncated: arguments.allow_truncated,
                 limits: arguments.limit.into_iter().collect(),
             };
-            let project = operator.update(&arguments.id, &changes).await.map_err(failure)?;
+            let project = platform.update(&arguments.id, &changes).await?;
             output.result(&project, || describe(&project))
         }
         Command::Suspend(arguments) => {
-            let operator = open(&arguments.data, IfMissing::Fail)?;
-            let reason = arguments.reason.as_deref();
-            let project = operator.suspend(&arguments.id, reason).await.map_err(failure)?;
+            let Suspend { id, target, approval, reason } = &arguments;
+            let words = ["Suspend", "suspend", "suspended"];
+            let platform = open_to_change(target, approval, id, words, output).await?;
+            let project = platform.suspend(id, reason.as_deref()).await?;
             output
                 .result(&project, || format!("{} is suspended: the API refuses its keys", project.project_id))
         }
-        Command::Resume(arguments) => {
-            let operator = open(&arguments.data, IfMissing::Fail)?;
-            let project = operator.resume(&arguments.id).await.map_err(failure)?;
+        Command::Resume(Resume { id, target, approval }) => {
+            let words = ["Resume", "resume", "resumed"];
+            let platform = open_to_change(&target, &approval, &id, words, output).await?;
+            let project = platform.resume(&id).await?;
             output.result(&project, || {
                 format!("{} is resumed: the API accepts its keys again", project.project_id)
             })
@@ -145,16 +171,40 @@ pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure>
     }
 }
 
+/// Opens the platform for a change of a project, which the words name: at the beginning of a question, in it, and as a participle.
+async fn open_to_change(
+    target: &Target,
+    approval: &Approval,
+    id: &ProjectId,
+    [question, verb, participle]: [&str; 3],
+    output: Output,
+) -> Result<Platform, Failure> {
+    let platform = Platform::open(target, IfMissing::Fail).await?;
+    let (subject, question) = (format!("the project {id}"), format!("{question} the project {id}?"));
+    let change = Change { subject: &subject, verb, participle, question: &question };
+    platform.approve(approval, &change, output)?;
+    Ok(platform)
+}
+
 async fn create(arguments: Create, output: Output) -> Result<(), Failure> {
-    let is_new = !arguments.data.path.exists();
-    let operator = open(&arguments.data, IfMissing::Create)?;
-    if is_new {
-        output.note(&format!("Created the data directory {}", arguments.data.path.display()));
+    let Create { id, title, target, approval } = arguments;
+    let is_new = !target.data.path.exists();
+    let platform = Platform::open(&target, IfMissing::Create).await?;
+    if is_new && platform.is_local() {
+        output.note(&format!("Created the data directory {}", target.data.path.display()));
     }
-    let new = operator.create_project(&arguments.id, arguments.title).await.map_err(failure)?;
+    let (subject, question) = (format!("the project {id}"), format!("Create the project {id}?"));
+    let change = Change { subject: &subject, verb: "create", participle: "created", question: &question };
+    platform.approve(&approval, &change, output)?;
+    let new = platform.create_project(&id, title).await?;
     output.result(&new_key_json(&new), || {
+        let address = if platform.is_local() {
+            ""
+        } else {
+            "\n  export STREAMIO_URL=https://…          # the address of your API"
+        };
         let next = output.guidance(format!(
-            "\n\nUse it:\n  export STREAMIO_API_KEY={}\n  streamio upload clip.mp4 --wait",
+            "\n\nUse it:{address}\n  export STREAMIO_API_KEY={}\n  streamio upload clip.mp4 --wait",
             new.api_key.reveal()
         ));
         format!("Created the project {}\n\n{}{next}", new.project.project_id, new_key_text(&new))
@@ -162,8 +212,8 @@ async fn create(arguments: Create, output: Output) -> Result<(), Failure> {
 }
 
 async fn list(arguments: List, output: Output) -> Result<(), Failure> {
-    let operator = open(&arguments.data, IfMissing::Fail)?;
-    let projects = operator.projects().await.map_err(failure)?;
+    let platform = Platform::open(&arguments.target, IfMissing::Fail).await?;
+    let projects = platform.projects().await?;
     output.result(&json!({"data": projects}), || {
         if projects.is_empty() {
             return "There are no projects yet. Create one with `streamio project create NAME`.".to_owned();

@@ -117,12 +117,17 @@ pub(super) fn all(
             let environment = environment.chain([("TMPDIR", scratch.display().to_string())]);
             FunctionConfig {
                 environment: environment.map(|(name, value)| (name.to_owned(), value)).collect(),
-                timeout: Duration::from_secs(30),
+                timeout: timeout_of(name),
                 concurrency: 10,
                 ..FunctionConfig::new(name, config.programs.join(name))
             }
         })
         .collect()
+}
+
+/// How long an invocation may take: as the README of the functions states where a function needs more than others.
+fn timeout_of(name: &str) -> Duration {
+    Duration::from_secs(if name == "webhooks" { 60 } else { 30 })
 }
 
 /// Returns the task definition of the worker.

@@ -10,6 +10,8 @@ pub(super) struct Keys {
     pub(super) role: AccessKey,
     /// The access key of the edge for the home region and Kinesis.
     pub(super) edge: AccessKey,
+    /// The access key of the operator.
+    pub(super) operator: AccessKey,
     /// The access key that signs upload URLs.
     pub(super) edge_s3: AccessKey,
     /// The key pair that signs playback URLs.
@@ -23,6 +25,6 @@ impl Keys {
             id: format!("AKIA{}", random_hex::<8>().to_uppercase()),
             secret: random_hex::<20>(),
         };
-        Self { role: key(), edge: key(), edge_s3: key(), playback: PlaybackKey::generate() }
+        Self { role: key(), edge: key(), operator: key(), edge_s3: key(), playback: PlaybackKey::generate() }
     }
 }

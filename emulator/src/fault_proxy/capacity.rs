@@ -22,8 +22,8 @@ pub struct Consumed {
     pub units: BTreeMap<String, Units>,
     /// Successful requests by operation.
     pub requests: BTreeMap<String, usize>,
-    /// Requests that were refused. They consume capacity too, but DynamoDB does not report how much.
-    pub refused: usize,
+    /// Requests that were refused, by operation. They consume capacity too, but DynamoDB does not report how much.
+    pub refused: BTreeMap<String, usize>,
 }
 
 impl Consumed {
@@ -35,7 +35,7 @@ impl Consumed {
     /// Adds the response to a request of `operation`.
     pub(super) fn add(&mut self, operation: &str, is_success: bool, body: &[u8]) {
         if !is_success {
-            self.refused += 1;
+            *self.refused.entry(operation.to_owned()).or_default() += 1;
             return;
         }
         *self.requests.entry(operation.to_owned()).or_default() += 1;
@@ -104,7 +104,7 @@ mod tests {
         assert_eq!(consumed.of("views"), Units { read: 0.5, write: 2.0 });
         assert_eq!(consumed.of("views/by_due"), Units { read: 0.0, write: 4.0 });
         assert_eq!(consumed.of("ledger"), Units { read: 4.0, write: 0.0 });
-        assert_eq!((consumed.requests["PutItem"], consumed.refused), (2, 1));
+        assert_eq!((consumed.requests["PutItem"], consumed.refused["PutItem"]), (2, 1));
     }
 
     #[test]

@@ -25,7 +25,10 @@ const REPORTS: usize = 2;
 /// How many deliveries of webhooks are measured.
 const DELIVERIES: usize = 20;
 
-/// How many playback grants are measured.
+/// How many playback grants are measured, one after another.
+const SINGLE_GRANTS: usize = 20;
+
+/// How many playback grants are measured at the same time.
 const GRANTS: usize = 200;
 
 /// By how much a measured cost may differ from that of the model: triggers deliver in batches whose size depends on time.
@@ -60,7 +63,7 @@ fn cost(consumed: &Consumed) -> Cost {
     let views = |index: &str| consumed.of(&format!("{VIEWS_TABLE}/{index}"));
     let (ledger, rows) = (consumed.of(LEDGER_TABLE), consumed.of(VIEWS_TABLE));
     let (by_project, by_state, by_due) = (views("by_project"), views("by_state"), views("by_due"));
-    let requests = consumed.requests.values().sum::<usize>() + consumed.refused;
+    let requests = consumed.requests.values().chain(consumed.refused.values()).sum::<usize>();
     Cost {
         ledger_writes: ledger.write,
         ledger_reads: ledger.read,
@@ -146,31 +149,44 @@ async fn a_webhook_delivery_costs_what_the_model_of_scale_states() {
     assert_close("a delivery of a webhook", delivery, costs::DELIVERY);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn playback_grants_cost_what_the_model_of_scale_states() {
+/// A cloud that meters only what playback grants cost.
+async fn for_playback_grants() -> TestCloud {
     let cloud = without_sweep().await;
     // The replication of the project's key writes to the views.
     cloud.mappings().views.wait_until_caught_up().await;
     cloud.dynamo_proxy().meter_capacity();
+    cloud
+}
+
+async fn grant_playback(cloud: &TestCloud) {
     let path = "/playback-url?key=processed/acme/films/clip.mp4";
-    let grant = async || {
-        let request = cloud.http.post(format!("{}{path}", cloud.api())).json(&json!({}));
-        let (status, body) = cloud.send_request(request).await;
-        assert_eq!(status, 200, "{body}");
-    };
-    join_all((0..GRANTS).map(|_| grant())).await;
-    wait_for_events(&cloud, "playback.granted", GRANTS).await;
-    let consumed = cost(&cloud.dynamo_proxy().consumed());
-    let mut model = Cost::default();
-    let mut recorded = 0;
-    for commit in commits(&cloud).await {
-        if let StreamId::Grants { .. } = commit.stream {
-            model = model.plus(costs::playback_commit(float(commit.events.len())));
-            recorded += commit.events.len();
-        }
+    let request = cloud.http.post(format!("{}{path}", cloud.api())).json(&json!({}));
+    let (status, body) = cloud.send_request(request).await;
+    assert_eq!(status, 200, "{body}");
+}
+
+/// How many playback grants are recorded, and what their commits cost by the model without repetitions.
+async fn recorded_playbacks(cloud: &TestCloud) -> (usize, Cost) {
+    let commits = commits(cloud).await;
+    let of_grants = commits.iter().filter(|commit| matches!(commit.stream, StreamId::Grants { .. }));
+    of_grants.fold((0, Cost::default()), |(count, cost), commit| {
+        let events = commit.events.len();
+        (count + events, cost.plus(costs::undisturbed_playback_commit(float(events))))
+    })
+}
+
+/// One after another: no commit waits for another one, and no function prevents another one's transaction.
+#[tokio::test(flavor = "multi_thread")]
+async fn playback_grants_cost_what_the_model_of_scale_states() {
+    let cloud = for_playback_grants().await;
+    for number in 0..SINGLE_GRANTS {
+        grant_playback(&cloud).await;
+        wait_for_events(&cloud, "playback.granted", number + 1).await;
     }
+    let consumed = cost(&cloud.dynamo_proxy().consumed());
+    let (recorded, model) = recorded_playbacks(&cloud).await;
     cloud.finish().await;
-    assert_eq!(recorded, GRANTS);
+    assert_eq!(recorded, SINGLE_GRANTS);
     // A process that knows its stream does not read it.
     assert!(consumed.ledger_reads <= model.ledger_reads, "{consumed:?}, model {model:?}");
     let at_most_one_read = Cost {
@@ -179,4 +195,19 @@ async fn playback_grants_cost_what_the_model_of_scale_states() {
         ..consumed
     };
     assert_close("playback grants", at_most_one_read, model);
+}
+
+/// Grants share commits, and commits share transactions. How often a transaction is repeated, and therefore the reads, depends on time.
+#[tokio::test(flavor = "multi_thread")]
+async fn playback_grants_at_the_same_time_write_no_more_than_the_model_of_scale_states() {
+    let cloud = for_playback_grants().await;
+    join_all((0..GRANTS).map(|_| grant_playback(&cloud))).await;
+    wait_for_events(&cloud, "playback.granted", GRANTS).await;
+    let consumed = cost(&cloud.dynamo_proxy().consumed());
+    let (recorded, model) = recorded_playbacks(&cloud).await;
+    cloud.finish().await;
+    assert_eq!(recorded, GRANTS);
+    assert!(consumed.view_writes <= model.view_writes, "{consumed:?}, model {model:?}");
+    let ledger = |cost: Cost| Cost { ledger_writes: cost.ledger_writes, ..Cost::default() };
+    assert_close("playback grants", ledger(consumed), ledger(model));
 }

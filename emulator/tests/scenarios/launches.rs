@@ -26,7 +26,7 @@ async fn a_task_that_cannot_be_placed_is_launched_again_with_the_same_token() {
     let video_id = cloud.upload("clip.mp4", clip()).await;
     cloud.wait_until_ready(&video_id, 1).await;
     assert!(cloud.ecs_proxy().count("RunTask") > 3);
-    check_that_one_worker_publishes(cloud, &video_id).await;
+    Box::pin(check_that_one_worker_publishes(cloud, &video_id)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,7 +37,7 @@ async fn a_throttled_launch_is_retried_later() {
     let video_id = cloud.upload("clip.mp4", clip()).await;
     cloud.wait_until_ready(&video_id, 1).await;
     assert_eq!(fault.hits(), 5);
-    check_that_one_worker_publishes(cloud, &video_id).await;
+    Box::pin(check_that_one_worker_publishes(cloud, &video_id)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -48,5 +48,5 @@ async fn a_launch_whose_response_is_lost_starts_one_task() {
     cloud.wait_until_ready(&video_id, 1).await;
     assert!(fault.hits() > 1, "{fault:?}");
     fault.cancel();
-    check_that_one_worker_publishes(cloud, &video_id).await;
+    Box::pin(check_that_one_worker_publishes(cloud, &video_id)).await;
 }

@@ -17,6 +17,7 @@ mod keys;
 mod launches;
 mod ledger;
 mod lifecycle;
+mod operator;
 mod outages;
 mod play;
 mod poison;

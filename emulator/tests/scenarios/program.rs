@@ -56,7 +56,7 @@ async fn start_a_worker(ready: &Value, folder: &Path) {
 
 async fn wait_until_nothing_is_left(ready: &Value, folder: &Path) {
     processes::wait_until_none_uses(folder).await;
-    for name in ["api", "home", "s3", "cdn", "dynamodb", "kinesis", "ecs", "kv"] {
+    for name in ["api", "home", "s3", "cdn", "dynamodb", "kinesis", "ecs", "kv", "operator"] {
         let address = ready[name].as_str().unwrap().trim_start_matches("http://").to_owned();
         let begun = Instant::now();
         while TcpStream::connect(&address).await.is_ok() {

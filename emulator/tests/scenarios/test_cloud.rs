@@ -72,7 +72,9 @@ impl TestCloud {
         config.ffmpeg = Some(gate.program.clone().into());
         let cloud = Cloud::start(config).await.unwrap();
         let key = cloud.create_project("acme").await.unwrap();
-        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build().unwrap();
+        // No connection is used twice: the server may close one at the moment in which the next request is sent on it.
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).pool_max_idle_per_host(0);
+        let http = http.build().unwrap();
         Self {
             cloud: Some(cloud),
             project_id: key.project_id,
@@ -91,7 +93,7 @@ impl TestCloud {
 
     /// Like [`TestCloud::finish`], with dead letters and quarantined streams that the test has caused.
     pub(crate) async fn finish_with(mut self, expected: Leftovers) {
-        final_state::check(&self, &expected).await;
+        Box::pin(final_state::check(&self, &expected)).await;
         let folder = self.folder().to_owned();
         if let Some(cloud) = self.cloud.take() {
             cloud.stop().await.unwrap();

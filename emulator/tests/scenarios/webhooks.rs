@@ -177,6 +177,29 @@ async fn a_function_that_is_killed_between_a_request_and_its_record_makes_the_sa
     cloud.finish().await;
 }
 
+/// The checks at the end compute from the log which messages there must be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_is_killed_while_it_schedules_loses_no_message() {
+    let (cloud, receiver) = (TestCloud::start().await, Receiver::start().await);
+    for path in ["/live", "/other"] {
+        register(&cloud, &receiver, path).await;
+    }
+    let refused = cloud.dynamo_proxy().inject("PutItem", "webhook.scheduled", 2, fault_proxy::Fault::Refuse);
+    for _ in 0..3 {
+        cloud.functions().fail_next("react", Fault::CrashBeforeResponse).unwrap();
+    }
+    upload_and_wait(&cloud, &receiver, "/live").await;
+    cloud.wait_until("react was killed", async || cloud.functions().faults_left("react").unwrap() == 0).await;
+    assert!(refused.hits() > 0, "a message was not scheduled at first");
+    refused.cancel();
+    cloud
+        .wait_until("all are recorded", async || {
+            ["/live", "/other"].iter().all(|path| receiver.types(path) == types_of_a_video())
+        })
+        .await;
+    cloud.finish().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn messages_that_a_throttled_queue_refuses_are_found_by_the_sweep() {
     let (cloud, receiver) = (TestCloud::start().await, Receiver::start().await);
