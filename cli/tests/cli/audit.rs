@@ -10,8 +10,7 @@ async fn verify_finds_a_changed_event_in_all_projects_or_in_one() {
         run_on(data.path(), &["project", "create", project]).await.ok();
     }
     let intact = run_on(data.path(), &["audit", "verify"]).await.ok();
-    let expected =
-        "No change found: 2 streams with 4 events in 2 commits; 0 signed checkpoints of 0 commits\n";
+    let expected = "No change found: 2 streams with 4 events in 2 commits; 0 signed checkpoints of 0 commits; 2 commits have no checkpoint yet\n";
     assert_eq!(intact.stdout, expected, "no platform has run there");
     change_an_event(data.path());
     for arguments in [&["audit", "verify"][..], &["audit", "verify", "--project", "zebra"]] {

@@ -1,13 +1,16 @@
 //! Compares the tiles and the checkpoint of a log with its commits, and names the first differences.
 //!
 //! The tiles are computed again from the commits. Their root decides what was changed: if it is the checkpoint's, the commits are those
-//! that were signed, and a tile that differs is damaged. Otherwise the commits were changed, and the first tile that differs tells where.
+//! that were signed, and each tile that differs is damaged. Otherwise the commits were changed, and the first tile that differs tells where.
 //! A leaf is in two tiles, as the hash of its commit and as that of the tree. If only one of them differs, the tile is damaged, and the commit
 //! was not changed.
 
+mod finding;
+mod known_roots;
+mod later_tiles;
+
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
-use std::fmt;
 
 use streamio_events::commit::CommitHash;
 
@@ -18,85 +21,12 @@ use super::tiles::{FULL_WIDTH, Tile, TileKind};
 use super::tree::{RightEdge, TileFile};
 use crate::ports::tile_reader::TileReader;
 
-/// What is wrong with a stored tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The tile is missing.
-    Missing,
-    /// The tile has this number of bytes, which is not the right one.
-    Length(usize),
-    /// The item at this position in the tile, from 0, is not the one that follows from the commits.
-    Item(u16),
-}
+pub use self::finding::{Fault, Finding};
+pub use self::known_roots::{Known, KnownRoots, RootFinding};
+pub use self::later_tiles::LaterTiles;
 
-impl fmt::Display for Fault {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing => formatter.write_str("it is missing"),
-            Self::Length(found) => write!(formatter, "it has {found} bytes"),
-            Self::Item(position) => write!(formatter, "its item {position} was changed"),
-        }
-    }
-}
-
-/// A difference between commits, tiles and checkpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Finding {
-    /// A tile is damaged. If nothing else was found, the commits are those of the checkpoint, and the tile can be computed again.
-    #[error("{tile} is damaged: {fault}")]
-    Tile {
-        /// The tile.
-        tile: Tile,
-        /// What is wrong with it.
-        fault: Fault,
-    },
-    /// The commits are not those of the checkpoint. The first difference from the tiles is at a leaf.
-    #[error(
-        "commit {leaf} of the feed was changed, removed or inserted: it differs from {tile}, and the root from the checkpoint's"
-    )]
-    Commit {
-        /// The index of the leaf, which is the place of the commit in the feed.
-        leaf: u64,
-        /// The tile with the leaf.
-        tile: Tile,
-    },
-    /// The commits are not those of the checkpoint. A tile above level 0 is the first that differs or, on any level, the first that cannot be
-    /// compared, so the place is known only roughly.
-    #[error(
-        "a commit from {first} to {last} of the feed was changed, removed or inserted: {tile} does not match the commits ({fault}), \
-         nor does the checkpoint's root"
-    )]
-    CommitAmong {
-        /// The index of the first leaf in question.
-        first: u64,
-        /// The index of the last leaf in question.
-        last: u64,
-        /// The tile.
-        tile: Tile,
-        /// What is wrong with it.
-        fault: Fault,
-    },
-    /// There are fewer commits than the checkpoint states. Those that there are match the tiles.
-    #[error("the checkpoint is of {size} commits, but the feed has {found}: the last ones were removed")]
-    CutTail {
-        /// The size of the checkpoint.
-        size: u64,
-        /// The number of commits.
-        found: u64,
-    },
-    /// Commits and tiles match, but the checkpoint is of another tree.
-    #[error(
-        "the first {size} commits and their tiles have the root {found}, but the checkpoint has {expected}"
-    )]
-    Checkpoint {
-        /// The size of the checkpoint.
-        size: u64,
-        /// The root of the commits and tiles.
-        found: NodeHash,
-        /// The root of the checkpoint.
-        expected: NodeHash,
-    },
-}
+/// The most damaged tiles that are named.
+const MAX_DAMAGED: usize = 100;
 
 /// A tile that differs.
 #[derive(Debug, Clone, Copy)]
@@ -118,12 +48,12 @@ impl Difference {
 }
 
 /// A stored tile, and the positions of its items that are not those that follow from the commits; or why it cannot be compared.
-struct Compared {
+struct ComparedTile {
     tile: Tile,
     items: Result<Vec<u16>, Fault>,
 }
 
-impl Compared {
+impl ComparedTile {
     fn difference(&self, fault: Fault) -> Difference {
         Difference { tile: self.tile, fault }
     }
@@ -144,7 +74,7 @@ impl Compared {
 }
 
 /// What follows from the two tiles with the same leaves: the first difference of a commit, and the first damage.
-fn judge_leaves(entries: &Compared, hashes: &Compared) -> (Option<Difference>, Option<Difference>) {
+fn judge_leaves(entries: &ComparedTile, hashes: &ComparedTile) -> (Option<Difference>, Option<Difference>) {
     match (&entries.items, &hashes.items) {
         (Ok(of_entries), Ok(of_hashes)) => {
             let both = of_entries.iter().find(|position| of_hashes.contains(position));
@@ -155,6 +85,17 @@ fn judge_leaves(entries: &Compared, hashes: &Compared) -> (Option<Difference>, O
         (Err(_), Ok(_)) => (hashes.first(), entries.first()),
         (Err(_), Err(_)) => (entries.first(), None),
     }
+}
+
+/// The result of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared {
+    /// What was found.
+    pub findings: Vec<Finding>,
+    /// Whether the first commits have the root of the checkpoint: they are those that were signed.
+    pub is_signed: bool,
+    /// Whether a tile of the tree is stored, or it has none. Without any, only the roots were compared.
+    pub has_tiles: bool,
 }
 
 /// A comparison to which the commits are passed one by one.
@@ -168,6 +109,10 @@ pub struct Comparison<'a> {
     first: Option<Difference>,
     /// The first damage, which changed commits do not explain.
     damage: Option<Difference>,
+    /// All differences, one more than `MAX_DAMAGED` at most: damage if the commits are those of the checkpoint.
+    all: Vec<Difference>,
+    /// Whether a tile was found, whatever it contains.
+    has_tiles: bool,
 }
 
 impl<'a> Comparison<'a> {
@@ -181,6 +126,8 @@ impl<'a> Comparison<'a> {
             batch: Vec::new(),
             first: None,
             damage: None,
+            all: Vec::new(),
+            has_tiles: false,
         }
     }
 
@@ -199,39 +146,58 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    /// Ends the comparison, and returns what was found: at most one damaged tile that changed commits do not explain, and at most one other
-    /// finding.
-    pub async fn finish(mut self) -> Result<Vec<Finding>, TileError> {
+    /// Ends the comparison, and returns what was found: if the commits are those of the checkpoint, the damaged tiles, `MAX_DAMAGED` at most;
+    /// otherwise at most one damaged tile that changed commits do not explain, and one other finding.
+    pub async fn finish(mut self) -> Result<Compared, TileError> {
         self.edge.append(self.batch.drain(..));
         let partial: Vec<TileFile> = self.edge.partial().collect();
         self.compare(partial).await?;
         let (size, found, expected) = (self.size, self.edge.root(), self.root);
         let is_signed = self.edge.size() == size && found == expected;
-        let damaged = |Difference { tile, fault }| Finding::Tile { tile, fault };
-        let of_commits = match self.first {
-            Some(difference) if is_signed => Some(damaged(difference)),
-            Some(difference) => Some(changed_commit(difference)),
-            None if is_signed => None,
-            None if self.edge.size() < size => Some(Finding::CutTail { size, found: self.edge.size() }),
-            None => Some(Finding::Checkpoint { size, found, expected }),
+        let has_tiles = self.has_tiles || size == 0;
+        let damaged = |Difference { tile, fault }: Difference| Finding::Tile { tile, fault };
+        let findings = if is_signed {
+            // Without any tile nothing is damaged: they are computed again from the commits.
+            let named = self.all.iter().copied().filter(|_| has_tiles).take(MAX_DAMAGED).map(damaged);
+            let more = (has_tiles && self.all.len() > MAX_DAMAGED)
+                .then_some(Finding::MoreTiles { named: MAX_DAMAGED });
+            named.chain(more).collect()
+        } else {
+            let of_commits = match self.first {
+                _ if self.edge.size() < size && !has_tiles => {
+                    Finding::CutTail { size, found: self.edge.size() }
+                }
+                _ if !has_tiles => Finding::Root { size, found, expected },
+                Some(difference) => changed_commit(difference),
+                None if self.edge.size() < size => Finding::CutTail { size, found: self.edge.size() },
+                None => Finding::Checkpoint { size, found, expected },
+            };
+            let damage = self.damage.filter(|_| has_tiles).map(damaged);
+            damage.into_iter().chain([of_commits]).collect()
         };
-        Ok(self.damage.map(damaged).into_iter().chain(of_commits).collect())
+        Ok(Compared { findings, is_signed, has_tiles })
     }
 
-    /// Compares tiles that were computed from the commits with those that are stored, and keeps the first difference and the first damage.
+    /// Compares tiles that were computed from the commits with those that are stored.
     async fn compare(&mut self, files: impl IntoIterator<Item = TileFile>) -> Result<(), TileError> {
-        if self.first.is_some() {
+        if self.all.len() > MAX_DAMAGED && self.has_tiles {
             return Ok(());
         }
         let (mut entries, mut hashes) = (BTreeMap::new(), BTreeMap::new());
         let mut differences = Vec::new();
         for file in files {
             let compared = self.compared(&file).await?;
+            self.has_tiles |= compared.items != Err(Fault::Missing);
+            self.all.extend(compared.first().filter(|_| self.all.len() <= MAX_DAMAGED));
             match file.tile.kind() {
                 TileKind::Entries => drop(entries.insert(file.tile.index(), compared)),
                 TileKind::Hashes(0) => drop(hashes.insert(file.tile.index(), compared)),
                 TileKind::Hashes(_) => differences.extend(compared.first()),
             }
+        }
+        // What comes after the first difference is compared only for the case that the commits are those of the checkpoint.
+        if self.first.is_some() {
+            return Ok(());
         }
         for (index, entries) in entries {
             let Some(hashes) = hashes.get(&index) else { continue };
@@ -247,7 +213,7 @@ impl<'a> Comparison<'a> {
         Ok(())
     }
 
-    async fn compared(&self, computed: &TileFile) -> Result<Compared, TileError> {
+    async fn compared(&self, computed: &TileFile) -> Result<ComparedTile, TileError> {
         let (kind, index) = (computed.tile.kind(), computed.tile.index());
         // Wider than the computed one if there are too few commits.
         let tile = Tile::in_tree(kind, index, self.size).unwrap_or(computed.tile);
@@ -267,7 +233,7 @@ impl<'a> Comparison<'a> {
                 Ok(pairs.filter(|(_, (stored, computed))| stored != computed).map(|(at, _)| at).collect())
             }
         };
-        Ok(Compared { tile, items })
+        Ok(ComparedTile { tile, items })
     }
 
     async fn read(&self, tile: Tile) -> Result<Option<Vec<u8>>, TileError> {
@@ -294,7 +260,7 @@ pub async fn compare(
     for commit in commits {
         comparison.follow(commit).await?;
     }
-    comparison.finish().await
+    Ok(comparison.finish().await?.findings)
 }
 
 #[cfg(test)]

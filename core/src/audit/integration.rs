@@ -9,21 +9,27 @@
 //! 3. Partial tiles that became full are removed.
 //!
 //! So every root that is signed is that of the first commits of the feed, and a stored checkpoint has all of its tiles.
+//!
+//! A stored checkpoint can be an older one that somebody with write access to the files has restored. So it must be at least as large as the
+//! last checkpoint that the log records.
+
+mod error;
 
 use streamio_events::commit::CommitHash;
+use streamio_events::event::AuditCheckpointed;
 
-use super::checkpoint::{Checkpoint, CheckpointError, InvalidCheckpoint};
+pub use self::error::IntegrationError;
+use super::checkpoint::{Checkpoint, CheckpointError};
 use super::node_hash::NodeHash;
-use super::note::{InvalidNote, NoteSigner, SignedNote};
+use super::note::{NoteSigner, SignedNote};
 use super::stored::{self, TileError};
 use super::tiles::{FULL_WIDTH, Tile, TileKind};
 use super::tree::{EdgeError, RightEdge, TileFile};
-use crate::ports::AdapterError;
 use crate::ports::feed_hashes::FeedHashes;
-use crate::ports::tile_store::{CreateTileError, TileStore};
+use crate::ports::tile_store::TileStore;
 
-/// How many commits are read at a time. Their tiles take some 4 MB of memory.
-const BATCH: usize = 64 * 1024;
+/// The most commits that one checkpoint adds, and that are read at a time. Their tiles take some 4 MB of memory.
+pub const BATCH: usize = 64 * 1024;
 
 /// A checkpoint with its signatures.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,87 +40,13 @@ pub struct SignedCheckpoint {
     pub note: SignedNote,
 }
 
-/// Why a tree was not brought up to date. Nothing was signed.
-#[derive(Debug, thiserror::Error)]
-pub enum IntegrationError {
-    /// The feed cannot be read.
-    #[error("the commits of the project could not be read")]
-    Feed(#[source] AdapterError),
-    /// The store failed.
-    #[error("the tiles or the checkpoint could not be read or stored")]
-    Store(#[source] AdapterError),
-    /// A stored tile is not the one that follows from the commits.
-    #[error(
-        "{0} is stored with other contents than follow from the commits; find out by `streamio audit verify` which of them were changed"
-    )]
-    Differs(Tile),
-    /// A tile that is needed is damaged.
-    #[error(transparent)]
-    Tile(TileError),
-    /// The stored checkpoint is not one of this log.
-    #[error("the stored checkpoint cannot be used; restore it from a backup")]
-    Checkpoint(#[from] CheckpointError),
-    /// The stored checkpoint is one of another log.
-    #[error("the stored checkpoint has the origin {found:?}, but that of this log is {expected:?}")]
-    Origin {
-        /// The origin of the stored checkpoint.
-        found: String,
-        /// The origin of this log.
-        expected: String,
-    },
-    /// The feed has fewer commits than the stored checkpoint states.
-    #[error(
-        "the checkpoint is of {size} commits, but the last of them are not in the log: they were removed"
-    )]
-    CutTail {
-        /// The size of the checkpoint.
-        size: u64,
-    },
-    /// The feed has another commit than the tree at this place.
-    #[error("the commit at place {place} of the project is not the one of the tree: the log was changed")]
-    Changed {
-        /// The place of the commit.
-        place: u64,
-    },
-    /// The commits of the feed do not have the root of the stored checkpoint.
-    #[error(
-        "the first {size} commits of the project have the root {found}, but the checkpoint has {expected}: the log was changed"
-    )]
-    Root {
-        /// The size of the checkpoint.
-        size: u64,
-        /// The root of the commits.
-        found: NodeHash,
-        /// The root of the checkpoint.
-        expected: NodeHash,
-    },
-    /// Another process has stored a checkpoint meanwhile.
-    #[error("another process has stored a checkpoint meanwhile")]
-    Superseded,
-    /// No checkpoint can be made.
-    #[error(transparent)]
-    Unsignable(#[from] InvalidCheckpoint),
-    /// The checkpoint cannot be signed.
-    #[error(transparent)]
-    Note(#[from] InvalidNote),
-}
-
-impl From<CreateTileError> for IntegrationError {
-    fn from(error: CreateTileError) -> Self {
-        match error {
-            CreateTileError::Differs(tile) => Self::Differs(tile),
-            CreateTileError::Store(source) => Self::Store(source),
-        }
-    }
-}
-
-impl From<TileError> for IntegrationError {
-    fn from(error: TileError) -> Self {
-        match error {
-            TileError::Read { source, .. } => Self::Store(source),
-            TileError::Missing { .. } | TileError::Malformed { .. } => Self::Tile(error),
-        }
-    }
+/// A tree that has grown.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Integrated {
+    /// The new checkpoint.
+    pub signed: SignedCheckpoint,
+    /// Whether more commits may follow: [`BATCH`] were added.
+    pub more: bool,
 }
 
 /// The integration of one project's commits into its tree.
@@ -125,31 +57,31 @@ pub struct Integration<'a> {
     pub store: &'a dyn TileStore,
     /// The key of the log.
     pub signer: &'a NoteSigner,
+    /// The last checkpoint that the log records.
+    pub recorded: Option<&'a AuditCheckpointed>,
 }
 
 impl Integration<'_> {
-    /// Integrates all commits that are in the feed, and signs and stores a checkpoint of them. Returns it; `None` if the stored checkpoint
-    /// is of all commits already.
-    pub async fn run(&self) -> Result<Option<SignedCheckpoint>, IntegrationError> {
-        let before = self.store.checkpoint().await.map_err(IntegrationError::Store)?;
+    /// Integrates the next commits of the feed, [`BATCH`] at most, and signs and stores a checkpoint of them. Returns it; `None` if the stored
+    /// checkpoint is of all commits already.
+    pub async fn run(&self) -> Result<Option<Integrated>, IntegrationError> {
+        let before = self.stored_note().await?;
         let (size, root) = match &before {
-            Some(note) => self.verified(note)?,
+            Some(note) => {
+                let SignedCheckpoint { checkpoint, .. } = self.verified(note)?;
+                (checkpoint.size(), checkpoint.root())
+            }
             None => (0, NodeHash::EMPTY_TREE),
         };
+        self.check_recorded(before.is_some().then_some(size))?;
         let mut edge = self.edge(size, root).await?;
         self.check_last(size).await?;
-        let mut full = Vec::new();
-        loop {
-            let hashes = self.hashes(edge.size(), BATCH).await?;
-            let is_last = hashes.len() < BATCH;
-            full.extend(self.write_full(&mut edge, hashes).await?);
-            if is_last {
-                break;
-            }
-        }
-        if edge.size() == size {
+        let hashes = self.hashes(size, BATCH).await?;
+        if hashes.is_empty() {
             return Ok(None);
         }
+        let more = hashes.len() == BATCH;
+        let full = self.write_full(&mut edge, hashes).await?;
         self.store.create(&edge.partial().collect::<Vec<_>>()).await?;
         let checkpoint = Checkpoint::new(self.signer.verifier_key().name(), edge.size(), edge.root())?;
         let note = checkpoint.sign(&[self.signer])?;
@@ -161,11 +93,58 @@ impl Integration<'_> {
         if let Err(error) = self.store.remove_partial(&full).await {
             tracing::warn!(error, "partial tiles that became full could not be removed");
         }
-        Ok(Some(SignedCheckpoint { checkpoint, note }))
+        Ok(Some(Integrated { signed: SignedCheckpoint { checkpoint, note }, more }))
     }
 
-    /// The size and root of a stored checkpoint.
-    fn verified(&self, note: &str) -> Result<(u64, NodeHash), IntegrationError> {
+    /// The stored checkpoint, verified; `None` if there is none.
+    pub async fn stored(&self) -> Result<Option<SignedCheckpoint>, IntegrationError> {
+        self.stored_note().await?.map(|note| self.verified(&note)).transpose()
+    }
+
+    /// Stores the last recorded checkpoint in the place of one that is missing or older, if the first commits of the feed have its root.
+    /// Returns its size; `None` if the stored checkpoint is as new already. Nothing shows whether commits after the recorded checkpoint, and before
+    /// one that was lost, are those that it was of.
+    pub async fn recover(&self) -> Result<Option<u64>, IntegrationError> {
+        let before = self.stored_note().await?;
+        let stored = before.as_ref().map(|note| self.verified(note)).transpose()?;
+        let Some(recorded) = self.recorded_checkpoint()? else { return Ok(None) };
+        let SignedCheckpoint { checkpoint, note } = recorded;
+        if stored.is_some_and(|stored| stored.checkpoint.size() >= checkpoint.size()) {
+            return Ok(None);
+        }
+        self.check_root(checkpoint.size(), checkpoint.root()).await?;
+        let replaced = self.store.replace_checkpoint(before.as_deref(), &note.to_string()).await;
+        if !replaced.map_err(IntegrationError::Store)? {
+            return Err(IntegrationError::Superseded);
+        }
+        Ok(Some(checkpoint.size()))
+    }
+
+    async fn stored_note(&self) -> Result<Option<String>, IntegrationError> {
+        self.store.checkpoint().await.map_err(IntegrationError::Store)
+    }
+
+    /// Checks that the stored checkpoint, of this size, is not older than the last recorded one.
+    fn check_recorded(&self, stored: Option<u64>) -> Result<(), IntegrationError> {
+        match self.recorded_checkpoint()?.map(|recorded| recorded.checkpoint.size()) {
+            Some(recorded) if stored.is_none_or(|stored| stored < recorded) => {
+                Err(IntegrationError::Older { stored, recorded })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The last recorded checkpoint, verified.
+    fn recorded_checkpoint(&self) -> Result<Option<SignedCheckpoint>, IntegrationError> {
+        let of = |recorded: &AuditCheckpointed| {
+            self.verified(&recorded.checkpoint)
+                .map_err(|error| IntegrationError::Recorded { size: recorded.size, source: Box::new(error) })
+        };
+        self.recorded.map(of).transpose()
+    }
+
+    /// A checkpoint of this log, verified with its key.
+    fn verified(&self, note: &str) -> Result<SignedCheckpoint, IntegrationError> {
         let note: SignedNote = note.parse().map_err(CheckpointError::from)?;
         let key = self.signer.verifier_key();
         // Before the signature, whose error would not say that the host was changed.
@@ -175,7 +154,7 @@ impl Integration<'_> {
             return Err(IntegrationError::Origin { found, expected });
         }
         let checkpoint = Checkpoint::verify(&note, std::slice::from_ref(key))?;
-        Ok((checkpoint.size(), checkpoint.root()))
+        Ok(SignedCheckpoint { checkpoint, note })
     }
 
     /// The right edge of the tree of the stored checkpoint: from the partial tiles or, if these are missing, from the commits.
@@ -193,13 +172,7 @@ impl Integration<'_> {
     /// Computes the tree of the stored checkpoint again from the commits, and stores the tiles that are missing. Nothing is stored
     /// unless the commits have the root of the checkpoint.
     async fn rebuild(&self, size: u64, root: NodeHash) -> Result<RightEdge, IntegrationError> {
-        let mut edge = RightEdge::empty();
-        while edge.size() < size {
-            edge.append(self.first_of(size, edge.size()).await?);
-        }
-        if edge.root() != root {
-            return Err(IntegrationError::Root { size, found: edge.root(), expected: root });
-        }
+        self.check_root(size, root).await?;
         let mut edge = RightEdge::empty();
         while edge.size() < size {
             let hashes = self.first_of(size, edge.size()).await?;
@@ -207,6 +180,16 @@ impl Integration<'_> {
         }
         self.store.create(&edge.partial().collect::<Vec<_>>()).await?;
         Ok(edge)
+    }
+
+    /// Checks that the first `size` commits of the feed have this root.
+    async fn check_root(&self, size: u64, root: NodeHash) -> Result<(), IntegrationError> {
+        let mut edge = RightEdge::empty();
+        while edge.size() < size {
+            edge.append(self.first_of(size, edge.size()).await?);
+        }
+        let found = edge.root();
+        if found == root { Ok(()) } else { Err(IntegrationError::Root { size, found, expected: root }) }
     }
 
     /// The next commits from the place `from` on, of the first `size` commits.

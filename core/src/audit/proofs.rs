@@ -8,7 +8,7 @@ mod subtrees;
 mod text;
 mod verify;
 
-pub use self::compute::{ProofError, consistency, inclusion, root};
+pub use self::compute::{ProofError, consistency, inclusion, root, root_within};
 pub use self::text::{InvalidTlogProof, MAX_EXTRA_BYTES, MAX_TLOG_PROOF_BYTES, TlogProof, TlogProofError};
 pub use self::verify::NotProven;
 

@@ -31,8 +31,19 @@ pub enum RecordingError {
     Append(#[from] AppendError),
 }
 
-/// The last checkpoint that was recorded.
+/// What became of a checkpoint that might be recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recording {
+    /// It is recorded now.
+    Recorded,
+    /// It will be, but not before this time.
+    NotBefore(Timestamp),
+    /// It has no commit that a recorded checkpoint does not have, but that of the recording itself.
+    NotNeeded,
+}
+
+/// The last checkpoint that was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Last {
     /// When it was recorded; without one, the time of the project's first event.
     at: Timestamp,
@@ -42,31 +53,44 @@ struct Last {
     version: u64,
 }
 
-impl Last {
-    /// Whether a checkpoint of `size` commits is recorded at `now`.
-    fn is_due(&self, size: u64, interval: Duration, now: Timestamp) -> bool {
-        size > self.known && now.since(self.at) >= interval
-    }
-}
-
-/// Records `signed`, a checkpoint of the project's log, if one is due at `now`: [`INTERVAL`] after the last one, but for tests. Returns whether it
-/// did.
+/// Records `signed`, a checkpoint of the project's log, if one is due at `now`: [`INTERVAL`] after the last one, but for tests.
 pub async fn record(
     log: &dyn EventLog,
     project_id: &ProjectId,
     signed: &SignedCheckpoint,
     interval: Duration,
     now: Timestamp,
-) -> Result<bool, RecordingError> {
+) -> Result<Recording, RecordingError> {
     let size = signed.checkpoint.size();
-    let Some(last) = last(log, project_id).await?.filter(|last| last.is_due(size, interval, now)) else {
-        return Ok(false);
+    let Some(last) = last(log, project_id).await?.filter(|last| size > last.known) else {
+        return Ok(Recording::NotNeeded);
     };
+    if now.since(last.at) < interval {
+        return Ok(Recording::NotBefore(last.at.plus(interval)));
+    }
     let id = CommitId::derived_from(&["audit checkpoint", project_id.as_str(), &size.to_string()]);
     let event = AuditCheckpointed { size, checkpoint: signed.note.to_string() };
     let commit = NewCommit::new(id, now, [event.into()]);
     log.append(&StreamId::Audit(project_id.clone()), Expected::Exactly(last.version), commit).await?;
-    Ok(true)
+    Ok(Recording::Recorded)
+}
+
+/// The last checkpoint that the log records for the project, whether or not its signature is valid; `None` if there is none.
+pub async fn last_recorded(
+    log: &dyn EventLog,
+    project_id: &ProjectId,
+) -> Result<Option<AuditCheckpointed>, RecordingError> {
+    let stream = StreamId::Audit(project_id.clone());
+    let version = log.head(&stream).await?.version;
+    if version == 0 {
+        return Ok(None);
+    }
+    let page = log.read(&stream, version, 1).await?;
+    let mut recorded = None;
+    for event in page.commits.first().into_iter().flat_map(|commit| &commit.events) {
+        recorded = event.read::<AuditCheckpointed>()?.or(recorded);
+    }
+    Ok(recorded)
 }
 
 /// The last recorded checkpoint; `None` if the project has no events.

@@ -8,16 +8,16 @@ use futures::executor::block_on;
 use proptest::prelude::*;
 use streamio_core::audit::checkpoint::Checkpoint;
 use streamio_core::audit::comparison::compare;
-use streamio_core::audit::integration::{Integration, IntegrationError, SignedCheckpoint};
+use streamio_core::audit::integration::{BATCH, Integrated, Integration, IntegrationError};
 use streamio_core::audit::node_hash::NodeHash;
 use streamio_core::audit::note::SignedNote;
-use streamio_core::audit::recording::{INTERVAL, record};
+use streamio_core::audit::recording::{INTERVAL, Recording, last_recorded, record};
 use streamio_core::audit::tree::RightEdge;
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::feed_hashes::FeedHashes;
 use streamio_core::testing::MemoryTiles;
 use streamio_events::commit::{CommitHash, NewCommit};
-use streamio_events::event::ProjectCreated;
+use streamio_events::event::{AuditCheckpointed, ProjectCreated};
 use streamio_events::id::{CommitId, ProjectId};
 use streamio_events::log::{EventLog as _, EventLogExt as _, Expected};
 use streamio_events::memory::MemoryLog;
@@ -68,8 +68,16 @@ impl FeedHashes for Feed {
     }
 }
 
-fn integrate(feed: &Feed, store: &MemoryTiles) -> Result<Option<SignedCheckpoint>, IntegrationError> {
-    block_on(Integration { feed, store, signer: &signer() }.run())
+fn integrate(feed: &Feed, store: &MemoryTiles) -> Result<Option<Integrated>, IntegrationError> {
+    integrate_recorded(feed, store, None)
+}
+
+fn integrate_recorded(
+    feed: &Feed,
+    store: &MemoryTiles,
+    recorded: Option<&AuditCheckpointed>,
+) -> Result<Option<Integrated>, IntegrationError> {
+    block_on(Integration { feed, store, signer: &signer(), recorded }.run())
 }
 
 fn verified(note: &str) -> Checkpoint {
@@ -130,7 +138,7 @@ impl FeedHashes for Racing {
     async fn hashes(&self, from: u64, limit: usize) -> Result<Vec<CommitHash>, AdapterError> {
         let hashes = self.feed.hashes(from, limit).await?;
         self.feed.grow_to(20);
-        let other = Integration { feed: &self.feed, store: &self.store, signer: &signer() };
+        let other = Integration { feed: &self.feed, store: &self.store, signer: &signer(), recorded: None };
         other.run().await?;
         Ok(hashes)
     }
@@ -139,7 +147,9 @@ impl FeedHashes for Racing {
 #[test]
 fn a_checkpoint_that_another_process_has_replaced_is_not_replaced_again() {
     let racing = Racing { feed: Feed::of(10), store: MemoryTiles::default() };
-    let late = block_on(Integration { feed: &racing, store: &racing.store, signer: &signer() }.run());
+    let late = block_on(
+        Integration { feed: &racing, store: &racing.store, signer: &signer(), recorded: None }.run(),
+    );
     assert!(matches!(late, Err(IntegrationError::Superseded)), "{late:?}");
     check(&racing.feed, &racing.store);
     assert_eq!(verified(racing.store.checkpoints().last().unwrap()).size(), 20);
@@ -204,7 +214,9 @@ fn a_checkpoint_of_another_log_or_key_is_left_as_it_is() {
     feed.grow_to(5);
     for (origin, seed) in [("elsewhere.example/acme", 7), (ORIGIN, 8)] {
         let other = streamio_core::audit::note::NoteSigner::from_seed(origin, &[seed; 32]).unwrap();
-        let error = block_on(Integration { feed: &feed, store: &store, signer: &other }.run()).unwrap_err();
+        let error =
+            block_on(Integration { feed: &feed, store: &store, signer: &other, recorded: None }.run())
+                .unwrap_err();
         let is_refused = matches!(error, IntegrationError::Origin { .. } | IntegrationError::Checkpoint(_));
         assert!(is_refused, "{error}");
     }
@@ -223,30 +235,106 @@ async fn at_most_one_checkpoint_in_an_hour_is_recorded_and_none_for_its_own_sake
         let new = NewCommit::new(id, at(minutes), [created.into()]);
         log.append(&StreamId::Project(acme.clone()), Expected::Any, new).await.unwrap();
     };
-    // Integrates all commits, and returns whether the checkpoint is recorded.
+    // Integrates all commits, and records the stored checkpoint if that is due.
     let checkpoint = async |minutes: i64| {
         let feed = Feed::default();
         *feed.0.lock().unwrap() = log.scan_to_end().await.unwrap().iter().map(|it| it.hash).collect();
-        let signed = Integration { feed: &feed, store: &store, signer: &signer() }.run().await.unwrap();
-        match signed {
-            Some(signed) => Some(record(&log, &acme, &signed, INTERVAL, at(minutes)).await.unwrap()),
-            None => None,
-        }
+        let integration = Integration { feed: &feed, store: &store, signer: &signer(), recorded: None };
+        let is_new = integration.run().await.unwrap().is_some();
+        let signed = integration.stored().await.unwrap().unwrap();
+        (is_new, record(&log, &acme, &signed, INTERVAL, at(minutes)).await.unwrap())
     };
+    let not_before = |minutes: i64| Recording::NotBefore(at(minutes));
     append(0).await;
-    assert_eq!(checkpoint(0).await, Some(false), "the project has just begun");
+    assert_eq!(checkpoint(0).await, (true, not_before(60)), "the project has just begun");
     append(59).await;
-    assert_eq!(checkpoint(59).await, Some(false));
-    append(60).await;
-    assert_eq!(checkpoint(60).await, Some(true));
+    assert_eq!(checkpoint(59).await, (true, not_before(60)));
+    assert_eq!(checkpoint(60).await, (false, Recording::Recorded), "the last commit before a quiet time");
     for minutes in [61, 121, 200] {
-        let expected = (minutes == 61).then_some(false);
+        let expected = (minutes == 61, Recording::NotNeeded);
         assert_eq!(checkpoint(minutes).await, expected, "only the recorded checkpoint is new");
     }
     append(201).await;
-    assert_eq!(checkpoint(201).await, Some(true), "an hour has passed and there is another commit");
+    assert_eq!(checkpoint(201).await, (true, Recording::Recorded), "an hour has passed since the last one");
     append(210).await;
-    assert_eq!(checkpoint(210).await, Some(false), "within the hour");
+    assert_eq!(checkpoint(210).await, (true, not_before(261)), "within the hour");
+    assert_eq!(checkpoint(260).await, (false, not_before(261)));
+    assert_eq!(checkpoint(261).await, (false, Recording::Recorded));
     let recorded = log.read_to_end(&StreamId::Audit(acme.clone()), 1).await.unwrap();
-    assert_eq!(recorded.len(), 2);
+    assert_eq!(recorded.len(), 3);
+    let last = last_recorded(&log, &acme).await.unwrap().unwrap();
+    // All of the four other commits, and the recordings before.
+    assert_eq!((last.size, verified(&last.checkpoint).size()), (6, 6));
+    assert_eq!(last_recorded(&log, &"zebra".parse().unwrap()).await.unwrap(), None);
+}
+
+/// The stored checkpoint as it would be recorded.
+fn recorded(store: &MemoryTiles) -> AuditCheckpointed {
+    let note = store.checkpoints().last().unwrap().clone();
+    AuditCheckpointed { size: verified(&note).size(), checkpoint: note }
+}
+
+/// Somebody with write access to the files, but without the key, can replace the last checkpoint by an older one and compute the tiles of a
+/// changed log.
+#[test]
+fn an_older_or_missing_checkpoint_than_the_recorded_one_is_not_continued() {
+    let old = || {
+        let store = MemoryTiles::default();
+        integrate(&Feed::of(100), &store).unwrap();
+        store
+    };
+    let (feed, store) = (Feed::of(300), old());
+    integrate(&feed, &store).unwrap();
+    let last = recorded(&store);
+    assert_eq!(integrate_recorded(&feed, &store, Some(&last)).unwrap(), None, "it is the stored one");
+    for forged in [false, true] {
+        if forged {
+            feed.0.lock().unwrap()[200] = hash(9999);
+        }
+        for (store, stored) in [(old(), Some(100)), (MemoryTiles::default(), None)] {
+            let before = (store.tiles(), store.checkpoints());
+            let error = integrate_recorded(&feed, &store, Some(&last)).unwrap_err();
+            let is_older =
+                matches!(error, IntegrationError::Older { stored: found, recorded: 300 } if found == stored);
+            assert!(is_older, "{error}");
+            assert_eq!((store.tiles(), store.checkpoints()), before, "nothing is signed or stored");
+            // The way out, which a changed log does not have.
+            let signer = signer();
+            let integration =
+                Integration { feed: &feed, store: &store, signer: &signer, recorded: Some(&last) };
+            let recovered = block_on(integration.recover());
+            if forged {
+                assert!(matches!(recovered, Err(IntegrationError::Root { size: 300, .. })), "{recovered:?}");
+                continue;
+            }
+            assert_eq!(recovered.unwrap(), Some(300));
+            feed.grow_to(310);
+            integrate_recorded(&feed, &store, Some(&last)).unwrap();
+            check(&feed, &store);
+            feed.0.lock().unwrap().truncate(300);
+        }
+    }
+}
+
+#[test]
+fn a_recorded_checkpoint_of_another_key_is_an_error() {
+    let (feed, store) = (Feed::of(3), MemoryTiles::default());
+    integrate(&feed, &store).unwrap();
+    let mut last = recorded(&store);
+    last.checkpoint = last.checkpoint.replace("\n3\n", "\n4\n");
+    let error = integrate_recorded(&feed, &store, Some(&last)).unwrap_err();
+    assert!(matches!(error, IntegrationError::Recorded { size: 3, .. }), "{error}");
+}
+
+/// The first checkpoint of a large log does not wait until all of it is read.
+#[test]
+fn a_large_log_is_signed_in_steps() {
+    let (size, batch) = (2 * BATCH as u64 + 10, BATCH as u64);
+    let (feed, store) = (Feed::of(size), MemoryTiles::default());
+    for (expected, more) in [(batch, true), (2 * batch, true), (size, false)] {
+        let step = integrate(&feed, &store).unwrap().unwrap();
+        assert_eq!((step.signed.checkpoint.size(), step.more), (expected, more));
+    }
+    assert_eq!(integrate(&feed, &store).unwrap(), None);
+    check(&feed, &store);
 }

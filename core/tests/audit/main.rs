@@ -81,6 +81,10 @@ fn an_independent_verifier_refuses_changed_commits() {
     assert_refused(&sound, "the checkpoint is of 300 commits, but the export has 299", |files| {
         files.export.pop();
     });
+    // An export of events instead of commits.
+    assert_refused(&sound, "line 1 is not a commit with its hashes", |files| {
+        files.export[0] = r#"{"specversion":"1.0","id":"grants/acme/20260102030400/6/1"}"#.to_owned();
+    });
     // A history that was computed again: every chain is sound.
     let mut forged = Log::of(300);
     let last = forged.commits.last_mut().unwrap();

@@ -3,7 +3,8 @@
 
     verifier.py EXPORT CHECKPOINT KEY [--proof FILE]... [--old CHECKPOINT --consistency FILE]
 
-EXPORT       the commits as JSON Lines, in the order of the feed; commits of other projects are skipped
+EXPORT       the commits as JSON Lines (`streamio events export --format commits`), in the order of the feed; commits of other projects
+             are skipped
 CHECKPOINT   a signed checkpoint (C2SP tlog-checkpoint); the export may have more commits than it states
 KEY          the verifier key of the log: <name>+<id>+<base64>
 --proof      a proof that one commit is in the log (C2SP tlog-proof@v1)
@@ -77,6 +78,7 @@ def leaves(lines, project):
     heads, hashes = {}, []
     for number, line in enumerate(lines, 1):
         commit = json.loads(line)
+        check("hash" in commit, f"line {number} is not a commit with its hashes: export with --format commits")
         stream = commit["stream"]
         if stream.split("/")[1] != project:
             continue

@@ -4,12 +4,15 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
+use streamio_core::audit::recording::last_recorded;
 use streamio_events::id::ProjectId;
+use streamio_events::sqlite::SqliteLog;
 
 use super::error::{BackupError, io};
 use super::files;
 use crate::audit_log::CHECKPOINT;
 use crate::data_dir::{DataDir, create_durably, sync_if_possible};
+use crate::operator::OperatorError;
 
 /// The folder of the transparency logs, in a data directory and in a backup.
 const FOLDER: &str = "audit";
@@ -45,6 +48,28 @@ pub(super) fn copy_all(data: &DataDir, to: &Path) -> Result<Vec<String>, BackupE
         }
     }
     Ok(paths)
+}
+
+/// Replaces each copied checkpoint by the last one that the copied log records, if that is newer: it may have been signed between the two copies,
+/// and a platform does not go on from an older one. `directory` is that of the copies.
+pub(super) async fn renew(log: &SqliteLog, directory: &Path) -> Result<(), BackupError> {
+    let (projects, _) = log.projects_after(0).await.map_err(OperatorError::from)?;
+    for project_id in projects {
+        let path = directory.join(path_of(&project_id));
+        let Ok(copied) = fs::read_to_string(&path) else { continue };
+        let recorded = last_recorded(log, &project_id).await.map_err(OperatorError::from)?;
+        // What cannot be read is copied as it is; the verification of the audit log reports it.
+        let Some((recorded, copied)) = recorded.zip(stated_size(&copied)) else { continue };
+        if recorded.size > copied {
+            fs::write(&path, recorded.checkpoint).map_err(io("write", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// The size that a checkpoint states in its second line, whether or not it is signed.
+fn stated_size(note: &str) -> Option<u64> {
+    note.lines().nth(1)?.parse().ok()
 }
 
 /// Copies the checkpoint with this path.

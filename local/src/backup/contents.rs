@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::checkpoints;
 use super::error::BackupError;
 use super::files::Files;
 use super::{INDEX, LOG, Report, blocking, index, snapshot};
-use crate::operator::{IfMissing, Operator};
+use crate::operator::{IfMissing, Operator, Verification};
 
 /// What a backup has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,12 +52,14 @@ pub(super) async fn verify(
 
     let operator = Operator::open(directory, IfMissing::Fail)?;
     let mut last_position = 0;
-    let verification = operator.verify(|position, end| {
+    let mut verification = Verification::default();
+    let on_progress = |position: u64, end: u64| {
         last_position = end;
         report("verifying the log", from + position.saturating_mul(100 - from) / end.max(1));
-    });
-    let verification = verification.await?;
+    };
+    operator.verify(on_progress, &mut verification).await?;
     report("verifying the log", 100);
+    checkpoints::renew(operator.log(), directory).await?;
     drop(operator);
     if !verification.findings.is_empty() {
         return Err(BackupError::LogChanged(verification.findings));

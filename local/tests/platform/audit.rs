@@ -14,9 +14,10 @@ use streamio_core::ports::AdapterError;
 use streamio_core::ports::tile_reader::TileReader;
 use streamio_events::commit::Commit;
 use streamio_local::backup::{back_up, restore};
-use streamio_local::operator::{IfMissing, Operator};
+use streamio_local::operator::{AuditVerification, IfMissing, Operator};
 use streamio_local::platform::Platform;
 
+use super::archive::archive;
 use super::{TestPlatform, config, send, until};
 
 /// The tiles as a tenant gets them.
@@ -54,9 +55,8 @@ async fn checkpoint(test: &TestPlatform) -> Option<Checkpoint> {
 /// The project's commits in the order of the export.
 async fn commits(data: &Path) -> Vec<Commit> {
     let operator = Operator::open(data, IfMissing::Fail).unwrap();
-    let mut export = Vec::new();
-    operator.export(&mut export).await.unwrap();
-    String::from_utf8(export).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    let export = archive(&operator, tempfile::tempdir().unwrap().path()).await;
+    export.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 async fn until_all_are_proven(test: &TestPlatform, video_id: &str) -> Vec<Value> {
@@ -98,7 +98,21 @@ async fn a_tenant_verifies_the_log_with_the_api_alone_and_an_export_matches_it()
     proof.verify(first.root(), last.root()).unwrap();
     let hashes = commits.iter().map(|commit| commit.hash);
     assert_eq!(compare(&ApiTiles(&test), &last, hashes).await.unwrap(), []);
-    test.platform.run_until(async {}).await;
+    let TestPlatform { platform, directory, .. } = test;
+    platform.run_until(async {}).await;
+    let found = verified(directory.path()).await;
+    assert_eq!(
+        (found.audit_findings, found.unsigned),
+        (vec![], 0),
+        "the last commits are signed before the stop"
+    );
+}
+
+async fn verified(data: &Path) -> AuditVerification {
+    let mut found = AuditVerification::default();
+    let operator = Operator::open(data, IfMissing::Fail).unwrap();
+    operator.verify_audit(None, |_, _| (), &mut found).await.unwrap();
+    found
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -116,6 +130,12 @@ async fn a_backup_has_the_checkpoint_and_a_restored_platform_goes_on_from_it() {
     let data = restored.path().join("data");
     restore(&backup.path().join("b"), &data, report).await.unwrap();
     assert!(!data.join("audit/acme/tile").exists(), "tiles are computed again");
+    let found = verified(&data).await;
+    assert_eq!(
+        (found.audit_findings, found.checkpoints),
+        (vec![], 1),
+        "the root of the commits is the signed one"
+    );
     let kept = std::fs::read_to_string(data.join("audit/acme/checkpoint")).unwrap();
     let platform = Platform::start(config(&data)).await.unwrap();
     let test = TestPlatform { directory: restored, platform, key: api_key };

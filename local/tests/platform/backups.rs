@@ -12,6 +12,7 @@ use streamio_local::operator::{IfMissing, Operator};
 use streamio_local::platform::{Platform, RAW_BUCKET};
 use streamio_local::s3::{Store, StoreOptions};
 
+use super::archive::archive;
 use super::{TestPlatform, config, send, until};
 
 /// Uploads and deletes videos until `stop`, counting the rounds.
@@ -27,10 +28,11 @@ async fn upload_and_delete(test: &TestPlatform, rounds: &AtomicU64, stop: &Atomi
 /// All commits of the log.
 async fn exported(data: &Path) -> Vec<Value> {
     let operator = Operator::open(data, IfMissing::Fail).unwrap();
-    assert_eq!(operator.verify(|_, _| ()).await.unwrap().findings, [""; 0]);
-    let mut lines = Vec::new();
-    operator.export(&mut lines).await.unwrap();
-    lines.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
+    let mut found = streamio_local::operator::Verification::default();
+    operator.verify(|_, _| (), &mut found).await.unwrap();
+    assert_eq!(found.findings, [""; 0]);
+    let export = archive(&operator, tempfile::tempdir().unwrap().path()).await;
+    export.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The contents of all versions of a source, the oldest first.

@@ -210,10 +210,11 @@ async fn what_has_failed_is_recovered_and_a_job_can_be_cancelled() {
     let job_path = format!("{path}/replays/{}", job["replayId"].as_str().unwrap());
     until("the job ends", async || test.call("GET", &job_path, "").await["reason"] == "completed").await;
 
-    for number in 0..4 {
+    // More than a job schedules in its first step, which is at most ten seconds of messages.
+    for number in 0..12 {
         test.upload(&format!("{number}.mp4")).await;
     }
-    until("the uploads are announced", async || receiver.ids().len() == 6).await;
+    until("the uploads are announced", async || receiver.ids().len() == 14).await;
     let job = test.call("POST", &format!("{path}/replay"), r#"{"from": 0, "rate": 1}"#).await;
     let job_path = format!("{path}/replays/{}", job["replayId"].as_str().unwrap());
     let cancelled = test.call("DELETE", &job_path, "").await;

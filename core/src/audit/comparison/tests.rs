@@ -132,6 +132,147 @@ proptest! {
 }
 
 #[test]
+fn all_damaged_tiles_are_named_while_the_root_is_right() {
+    let (mut tiles, checkpoint, commits) = sound(1500);
+    let all: Vec<Tile> = tiles.0.keys().copied().collect();
+    for (number, tile) in all.iter().enumerate().filter(|(number, _)| number % 3 > 0) {
+        if number % 3 == 1 {
+            tiles.0.get_mut(tile).unwrap()[40] ^= 1;
+        } else {
+            tiles.0.remove(tile);
+        }
+    }
+    let mut found: Vec<_> = compared(&tiles, &checkpoint, &commits)
+        .into_iter()
+        .map(|finding| match finding {
+            Finding::Tile { tile, fault } => (tile, fault),
+            other => panic!("{other}"),
+        })
+        .collect();
+    found.sort_by_key(|(tile, _)| *tile);
+    let fault = |number, tile: &Tile| match number % 3 {
+        1 => Some(Fault::Item(u16::try_from(40 / tile.kind().item_bytes()).unwrap())),
+        2 => Some(Fault::Missing),
+        _ => None,
+    };
+    let expected = all.iter().enumerate().filter_map(|(number, tile)| Some((*tile, fault(number, tile)?)));
+    assert_eq!(found, expected.collect::<Vec<_>>());
+}
+
+#[test]
+fn only_so_many_damaged_tiles_are_named() {
+    let (mut tiles, checkpoint, commits) = sound(MAX_DAMAGED as u64 * 256);
+    for bytes in tiles.0.values_mut() {
+        bytes.truncate(1);
+    }
+    let found = compared(&tiles, &checkpoint, &commits);
+    let (last, named) = found.split_last().unwrap();
+    assert_eq!((named.len(), *last), (MAX_DAMAGED, Finding::MoreTiles { named: MAX_DAMAGED }));
+    assert!(named.iter().all(|finding| matches!(finding, Finding::Tile { fault: Fault::Length(1), .. })));
+}
+
+#[test]
+fn without_any_tile_only_the_roots_are_compared() {
+    for size in [1, 300, MAX_DAMAGED as u64 * 256] {
+        let (_, checkpoint, mut commits) = sound(size);
+        let none = Tiles::default();
+        let compare = |commits: &[CommitHash]| {
+            let mut comparison = Comparison::new(&none, &checkpoint);
+            for commit in commits {
+                block_on(comparison.follow(*commit)).unwrap();
+            }
+            block_on(comparison.finish()).unwrap()
+        };
+        let sound = Compared { findings: vec![], is_signed: true, has_tiles: false };
+        assert_eq!(compare(&commits), sound);
+        commits[0] = commit(u64::MAX);
+        let found = compare(&commits);
+        assert!(matches!(found.findings[..], [Finding::Root { .. }]) && !found.is_signed, "{found:?}");
+        commits.pop();
+        assert_eq!(compare(&commits).findings, [Finding::CutTail { size, found: size - 1 }]);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+
+    /// Tiles that were stored before a crash or since the checkpoint was read.
+    #[test]
+    fn tiles_of_a_larger_tree_match_unless_a_commit_below_them_was_changed(
+        size in 0..600_u64,
+        more in 1..600_u64,
+        beyond in 0..300_u64,
+        changed in prop::option::of(any::<prop::sample::Index>()),
+    ) {
+        let (_, tiles) = tree(size + more);
+        let mut commits: Vec<_> = (0..size + more + beyond).map(commit).collect();
+        let changed = changed.map(|at| at.index(commits.len()));
+        if let Some(at) = changed {
+            commits[at] = commit(u64::MAX);
+        }
+        let mut later = LaterTiles::new(&tiles, size, tiles.0.keys().copied());
+        for commit in commits {
+            block_on(later.follow(commit)).unwrap();
+        }
+        let found = block_on(later.finish()).unwrap();
+        // The tiles that end after the checkpoint's tree.
+        let first = size / 256 * 256;
+        let is_found = changed.is_some_and(|at| (first..size + more).contains(&(at as u64)));
+        let named = |finding: &Finding| match finding {
+            Finding::LaterTile { tile, fault: Fault::Item(item) } => {
+                let (first, end) = tile.leaves(*item);
+                changed.is_some_and(|at| (first..end).contains(&(at as u64)))
+            }
+            _ => false,
+        };
+        prop_assert!(found.iter().all(named), "{found:?}");
+        prop_assert!(!is_found || !found.is_empty());
+    }
+
+    #[test]
+    fn tiles_of_commits_that_were_removed_are_found(size in 0..600_u64, more in 1..600_u64, removed in 1..300_u64) {
+        let (_, tiles) = tree(size + more);
+        let left = (size + more).saturating_sub(removed).max(size);
+        prop_assume!(left < size + more);
+        let mut later = LaterTiles::new(&tiles, size, tiles.0.keys().copied());
+        for leaf in 0..left {
+            block_on(later.follow(commit(leaf))).unwrap();
+        }
+        let found = block_on(later.finish()).unwrap();
+        prop_assert!(!found.is_empty());
+        prop_assert!(found.iter().all(|finding| matches!(finding, Finding::LaterCommits { .. })), "{found:?}");
+    }
+
+    /// The first known root that is wrong, and the last one before it that is right, tell where a commit was changed.
+    #[test]
+    fn known_checkpoints_tell_between_which_of_them_a_commit_was_changed(
+        sizes in prop::collection::btree_set(0..1200_u64, 1..8),
+        changed in prop::option::of(0..1200_u64),
+        length in 0..1300_u64,
+    ) {
+        let known: Vec<_> = sizes.iter().map(|size| Known {
+            name: size.to_string(),
+            checkpoint: checkpoint(*size, commit_root(*size)),
+        }).collect();
+        let mut roots = KnownRoots::new(known);
+        for leaf in 0..length {
+            roots.follow(commit(if changed == Some(leaf) { u64::MAX } else { leaf }));
+        }
+        let changed = changed.filter(|changed| *changed < length);
+        let wrong = sizes.iter().find(|size| **size > length || changed.is_some_and(|at| at < **size));
+        let expected = wrong.map(|size| {
+            let name = size.to_string();
+            if *size > length {
+                return RootFinding::CutTail { size: *size, found: length, name };
+            }
+            let before = sizes.iter().rfind(|earlier| *earlier < size);
+            RootFinding::CommitAmong { first: before.copied().unwrap_or(0), last: size - 1, name }
+        });
+        prop_assert_eq!(roots.finish(), expected);
+    }
+}
+
+#[test]
 fn a_checkpoint_of_another_tree_is_found() {
     let (tiles, _, commits) = sound(300);
     let expected = commit_root(299);

@@ -68,6 +68,12 @@ pub async fn root(reader: &dyn TileReader, size: u64) -> Result<NodeHash, TileEr
     Ok(roots(reader, iter::once(0..size).collect(), size).await?[0])
 }
 
+/// Computes the root of the tree of the first `leaves` leaves, of which there is one at least, from the tiles of the tree of `size` leaves, which is
+/// not smaller. The tiles are taken as they are.
+pub async fn root_within(reader: &dyn TileReader, leaves: u64, size: u64) -> Result<NodeHash, TileError> {
+    Ok(roots(reader, iter::once(0..leaves).collect(), size).await?[0])
+}
+
 /// Returns the roots of subtrees of the tree of `size` leaves. Each tile that they need is read once, all at the same time: two per level
 /// and subtree at most.
 async fn roots(

@@ -144,6 +144,7 @@ proptest! {
     fn proofs_from_many_tiles_are_those_that_rfc_6962_defines(old in 1..1500_u64, more in 0..700_u64) {
         let (new, index) = (old + more, old - 1);
         let tiles = tiles_of(new);
+        prop_assert_eq!(block_on(root_within(&tiles, old, new)).unwrap(), merkle_tree_hash(0, old));
         prop_assert_eq!(block_on(inclusion(&tiles, index, new)).unwrap(), inclusion_by_definition(index, new));
         prop_assert_eq!(block_on(consistency(&tiles, old, new)).unwrap(), consistency_by_definition(old, new));
     }

@@ -1,3 +1,5 @@
+mod recorded;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -5,6 +7,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use rusqlite::Connection;
 use streamio_core::audit::integration::Integration;
+use streamio_core::audit::recording::last_recorded;
 use streamio_events::commit::NewCommit;
 use streamio_events::event::ProjectCreated;
 use streamio_events::id::CommitId;
@@ -39,7 +42,11 @@ async fn integrate(operator: &Operator) {
         let project_id = project(name);
         let feed = LogHashes { log: &operator.log, project_id: &project_id };
         let store = AuditFiles::new(operator.data_dir.audit()).of(&project_id);
-        Integration { feed: &feed, store: &store, signer: &keys.signer(&project_id) }.run().await.unwrap();
+        let recorded = last_recorded(&operator.log, &project_id).await.unwrap();
+        let signer = keys.signer(&project_id);
+        let integration =
+            Integration { feed: &feed, store: &store, signer: &signer, recorded: recorded.as_ref() };
+        integration.run().await.unwrap();
     }
 }
 
@@ -71,9 +78,15 @@ fn write(path: &Path, contents: &BTreeMap<String, Vec<u8>>) {
     }
 }
 
+async fn verified(operator: &Operator, project_id: Option<&ProjectId>) -> AuditVerification {
+    let mut found = AuditVerification::default();
+    operator.verify_audit(project_id, |_, _| (), &mut found).await.unwrap();
+    found
+}
+
 async fn verify(path: &Path) -> Vec<String> {
     let operator = Operator::open(path, IfMissing::Fail).unwrap();
-    let found = operator.verify_audit(None, |_, _| ()).await.unwrap();
+    let found = verified(&operator, None).await;
     [found.chains.findings, found.audit_findings].concat()
 }
 
@@ -94,7 +107,33 @@ const CHANGES: &[&str] = &[
     "INSERT INTO commits (stream, first, last, commit_id, recorded_at, events, prev_hash, hash, slot, place)
      SELECT 'project/' || project_id, 1, 1, commit_id, recorded_at, events, zeroblob(32), hash, slot, place
      FROM commits WHERE position = ?1 AND ?2 > 0",
+    "UPDATE commits SET stream = CAST(x'ff' AS TEXT) WHERE position = ?1 AND ?2 > 0",
+    "UPDATE commits SET stream = CAST(CAST(stream AS BLOB) || x'ff' AS TEXT) WHERE position = ?1 AND ?2 > 0",
 ];
+
+/// What a finding about the change with this number names, of the commit at a position before the change: its stream and version, or its place.
+fn named_by(which: usize, position: i64, log: &Connection) -> String {
+    let sql = "SELECT stream, first, place, project_id FROM commits WHERE position = ?";
+    let row = log.query_row(sql, [position], |row| {
+        let number = |column| row.get(column).map(|it: i64| u64::try_from(it).unwrap());
+        Ok((row.get::<_, String>(0)?, number(1)?, number(2)?, row.get::<_, String>(3)?))
+    });
+    let (stream, first, place, project_id) = row.unwrap();
+    let last_removed =
+        format!("{project_id}: the checkpoint is of {COMMITS} commits, but the feed has {place}");
+    match which {
+        1 => last_removed,
+        0 | 13 if place + 1 == COMMITS => last_removed,
+        0 | 11 | 13 => format!("{project_id}: commit {place} of the feed"),
+        2 | 3 | 5 | 6 => format!("at version {first} of {stream}"),
+        4 | 7 | 14 => format!("the commit at position {position}, of stream {stream}"),
+        8 => format!("version {first} of {stream} should be next, but there is version {}", first + 1000),
+        9 => format!("the commit at position {position} has the place {}", place + 1),
+        10 => stream.replace("400/", "410/"),
+        12 => format!("the commit at version 1 of project/{project_id} was changed"),
+        other => panic!("the change {other} is not known"),
+    }
+}
 
 /// What is changed.
 #[derive(Debug, Clone)]
@@ -135,8 +174,9 @@ fn apply(path: &Path, change: &Change) -> Option<String> {
             let log = Connection::open(path.join("log.db")).unwrap();
             log.execute_batch("DROP TRIGGER commits_have_the_next_place").unwrap();
             let position = i64::try_from(1 + at.index(599)).unwrap();
+            let named = named_by(*which, position, &log);
             let changed = log.execute(CHANGES[*which], [position, 1]).unwrap();
-            (changed > 0).then(String::new)
+            (changed > 0).then_some(named)
         }
         Change::Flip(file, at) => edit(file, &|bytes| {
             let at = at.index(bytes.len());
@@ -199,10 +239,10 @@ async fn a_log_that_has_grown_since_the_checkpoint_is_sound() {
     for number in 2 * COMMITS..2 * COMMITS + 20 {
         append(&operator, number).await;
     }
-    let found = operator.verify_audit(None, |_, _| ()).await.unwrap();
+    let found = verified(&operator, None).await;
     assert_eq!((found.chains.findings, found.audit_findings), (vec![], vec![]));
     assert_eq!((found.checkpoints, found.proven, found.chains.commits), (2, 2 * COMMITS, 2 * COMMITS + 20));
-    let found = operator.verify_audit(Some(&project("acme")), |_, _| ()).await.unwrap();
+    let found = verified(&operator, Some(&project("acme"))).await;
     assert_eq!((found.checkpoints, found.proven, found.chains.commits), (1, COMMITS, COMMITS + 10));
 }
 
@@ -226,10 +266,67 @@ async fn a_history_that_was_computed_again_is_found_with_its_stream() {
     }
     let files = contents(signed.path());
     write(forged.path(), &files.into_iter().filter(|(name, _)| !name.starts_with("log.db")).collect());
-    let found = operator.verify_audit(None, |_, _| ()).await.unwrap();
+    let found = verified(&operator, None).await;
     assert_eq!(found.chains.findings, [""; 0]);
     let [finding] = &found.audit_findings[..] else { panic!("{:?}", found.audit_findings) };
     let named = "acme: commit 50 of the feed was changed, removed or inserted";
     let stream = "It is version 11 of grants/acme/20260102030400/1 now";
     assert!(finding.starts_with(named) && finding.ends_with(stream), "{finding}");
+}
+
+/// A restored platform has the checkpoints and no tiles.
+#[tokio::test]
+async fn a_tree_without_any_tile_is_no_finding_if_the_root_is_right() {
+    let scratch = tempfile::tempdir().unwrap();
+    make(scratch.path()).await;
+    std::fs::remove_dir_all(scratch.path().join("audit/acme/tile")).unwrap();
+    let operator = Operator::open(scratch.path(), IfMissing::Fail).unwrap();
+    let found = verified(&operator, None).await;
+    assert_eq!((found.audit_findings, found.proven), (vec![], 2 * COMMITS));
+    assert!(found.notes.len() == 1 && found.notes[0].contains("no tiles are stored"), "{:?}", found.notes);
+    let log = Connection::open(scratch.path().join("log.db")).unwrap();
+    log.execute("UPDATE commits SET hash = randomblob(32) WHERE position = 7", []).unwrap();
+    let found = verified(&operator, None).await;
+    assert!(found.audit_findings[0].starts_with("acme: the first 300 commits have the root"), "{found:?}");
+}
+
+/// Neither in one project nor in all.
+#[tokio::test]
+async fn a_wrong_place_hides_no_other_change() {
+    let scratch = tempfile::tempdir().unwrap();
+    make(scratch.path()).await;
+    let log = Connection::open(scratch.path().join("log.db")).unwrap();
+    log.execute("UPDATE commits SET place = 7 WHERE position = 21", []).unwrap();
+    let operator = Operator::open(scratch.path(), IfMissing::Fail).unwrap();
+    for scope in [None, Some(project("acme"))] {
+        let found = verified(&operator, scope.as_ref()).await;
+        let [finding] = &[found.chains.findings, found.audit_findings].concat()[..] else {
+            panic!("one finding")
+        };
+        assert!(finding.contains("the commit at position 21 has the place 7"), "{finding}");
+    }
+    log.execute("UPDATE commits SET hash = randomblob(32) WHERE position = 401", []).unwrap();
+    for scope in [None, Some(project("acme"))] {
+        let found = verified(&operator, scope.as_ref()).await;
+        let named = "acme: commit 200 of the feed was changed, removed or inserted";
+        assert!(found.audit_findings.iter().any(|finding| finding.starts_with(named)), "{found:?}");
+        let removed = found.audit_findings.iter().any(|finding| finding.contains("were removed"));
+        assert!(!removed, "{found:?}");
+    }
+}
+
+/// What was found in one project is not lost by an error in another.
+#[tokio::test]
+async fn an_error_keeps_what_was_found() {
+    let scratch = tempfile::tempdir().unwrap();
+    make(scratch.path()).await;
+    std::fs::remove_dir_all(scratch.path().join("audit/acme/tile")).unwrap();
+    std::fs::write(scratch.path().join("audit/acme/tile"), "no folder").unwrap();
+    let log = Connection::open(scratch.path().join("log.db")).unwrap();
+    log.execute("UPDATE commits SET hash = randomblob(32) WHERE position = 8", []).unwrap();
+    let operator = Operator::open(scratch.path(), IfMissing::Fail).unwrap();
+    let mut found = AuditVerification::default();
+    operator.verify_audit(None, |_, _| (), &mut found).await.unwrap_err();
+    assert_eq!(found.chains.findings.len(), 1, "{found:?}");
+    assert!(found.audit_findings[0].starts_with("zebra: commit 3 of the feed"), "{found:?}");
 }
