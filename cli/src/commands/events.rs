@@ -1,19 +1,23 @@
-//! `streamio events`: reads the event log of a platform on this machine, or a project's events through the API.
+//! `streamio events`: reads the event log of a platform, or a project's events through the API.
 
+mod export;
 mod feed;
+mod progress;
+mod replay;
 
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::event::EVENT_TYPES;
 use streamio_events::id::ProjectId;
-use streamio_local::operator::{ExportSummary, Filter, IfMissing, Operator, OperatorError, Verification};
+#[cfg(feature = "aws")]
+use streamio_lambdas::operator::AwsOperatorError;
+use streamio_local::operator::{Filter, IfMissing, OperatorError, Verification};
 
-use super::data_directory::{failure, open};
-use crate::args::DataDirectory;
+use super::data_directory::failure;
+use super::platform::Platform;
+use crate::args::Target;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, unwritable};
 use crate::progress::{Progress, Unit};
@@ -24,13 +28,15 @@ Examples:
   streamio events tail                                  # the last 20 events
   streamio events tail --follow --project acme --type video
   streamio events tail --lines 1000 | jq -r 'select(.type == \"video.errored\") | .data.error.message'
-  streamio events export --output events.jsonl
+  streamio events export --output events.jsonl.zst
   streamio events verify                                # every chain of hashes
+  streamio events replay --view status --dry-run        # rebuild a view beside the live one
   streamio events feed --follow                         # of the API key's project, through the API
+  streamio events tail --aws --project acme --follow
 
-`tail` and `feed` print CloudEvents 1.0, one JSON object per line. `export` writes complete commits with their \
-chained hashes, so that an archive can be verified later. `tail`, `export` and `verify` open the data directory; they work while \
-the platform is running and while it is not.";
+`tail`, `feed` and `export` write CloudEvents 1.0, one JSON object per line. `tail`, `export`, `verify` and `replay` open the data directory; they work while \
+the platform is running and while it is not. With --aws they read the tables of the deployment, but for `replay`: `tail` the feed of one project, `export` \
+and `verify` the whole table of the event log.";
 
 /// Read the event log
 #[derive(Debug, Subcommand)]
@@ -38,17 +44,20 @@ the platform is running and while it is not.";
 pub(crate) enum Command {
     /// Print the last events, and with --follow new ones as they happen
     #[command(
-        after_help = "Examples:\n  streamio events tail --lines 100 --project acme\n  streamio events tail --follow --type video"
+        after_help = "Examples:\n  streamio events tail --lines 100 --project acme\n  streamio events tail --follow --type video\n  streamio events tail --aws --project acme\n\nOn AWS --project is needed: the events of all projects have no order there."
     )]
     Tail(Tail),
-    /// Write the complete log, with its hashes
-    #[command(after_help = "Example:\n  streamio events export --output events.jsonl")]
-    Export(Export),
+    /// Write the log as JSON Lines, compressed or not, in one go or in several
+    #[command(after_help = export::HELP)]
+    Export(export::Export),
     /// Check that no event was changed, removed or reordered: every stream's chain of hashes
     #[command(
         after_help = "Example:\n  streamio events verify\n\nA chain cannot show that its last commits were removed: compare with an export that was kept elsewhere."
     )]
     Verify(Verify),
+    /// Rebuild a view from the log beside the live one, compare them, and replace what differs
+    #[command(after_help = replay::HELP)]
+    Replay(replay::Replay),
     /// Print the events of the API key's project through the API, and with --follow new ones as they happen
     #[command(
         after_help = "Examples:\n  streamio events feed --follow\n  streamio events feed --after POSITION      # a position that an earlier run has printed"
@@ -71,30 +80,22 @@ pub(crate) struct Tail {
     #[arg(long = "type", value_name = "TYPE", value_delimiter = ',')]
     types: Vec<String>,
     #[command(flatten)]
-    data: DataDirectory,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Export {
-    /// Write to this file, which is created when the export is complete (default: standard output)
-    #[arg(long, short, value_name = "FILE")]
-    output: Option<PathBuf>,
-    #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Verify {
     #[command(flatten)]
-    data: DataDirectory,
+    target: Target,
 }
 
 /// Runs `streamio events`.
 pub(crate) async fn run(command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Tail(arguments) => tail(arguments, output).await,
-        Command::Export(arguments) => export(arguments, output).await,
+        Command::Export(arguments) => export::run(arguments, output).await,
         Command::Verify(arguments) => verify(&arguments, output).await,
+        Command::Replay(arguments) => replay::run(arguments, output).await,
         Command::Feed(arguments) => feed::run(arguments, output).await,
     }
 }
@@ -108,49 +109,73 @@ async fn tail(arguments: Tail, output: Output) -> Result<(), Failure> {
             format!("use a prefix such as video, or one of {}", known.join(", ")),
         ));
     }
-    let operator = open(&arguments.data, IfMissing::Fail)?;
+    let platform = Platform::open(&arguments.target, IfMissing::Fail).await?;
     let print = |event: &CloudEvent| {
         let mut stdout = io::stdout().lock();
         serde_json::to_writer(&mut stdout, event)?;
         stdout.write_all(b"\n")?;
         stdout.flush()
     };
-    let warn = |error: &_| output.note(&format!("warning: {error}"));
-    let printing = operator.tail(&filter, arguments.lines, arguments.follow, print, warn);
-    if !arguments.follow {
-        return print_outcome(printing.await);
+    let (lines, follow) = (arguments.lines, arguments.follow);
+    let printing = async {
+        match &platform {
+            Platform::Local(operator) => {
+                let warn = |error: &_| output.note(&format!("warning: {error}"));
+                match operator.tail(&filter, lines, follow, print, warn).await {
+                    Err(OperatorError::Write(error)) => print_outcome(Err(error)),
+                    outcome => outcome.map_err(failure),
+                }
+            }
+            #[cfg(feature = "aws")]
+            Platform::Aws(operator) => {
+                let Some(project) = &filter.project_id else {
+                    return Err(Failure::usage(
+                        "on AWS the events of one project are read",
+                        "name it with --project; `streamio project list --aws` lists them",
+                    ));
+                };
+                let warn = |damaged| output.note(&format!("warning: {damaged}"));
+                match operator.tail(project, &filter, lines, follow, print, warn).await {
+                    Err(AwsOperatorError::Write(error)) => print_outcome(Err(error)),
+                    outcome => outcome.map_err(super::aws::failure),
+                }
+            }
+        }
+    };
+    if !follow {
+        return printing.await;
     }
     tokio::select! {
-        outcome = printing => print_outcome(outcome),
+        outcome = printing => outcome,
         // The normal end of --follow.
         () = stop_requested() => Ok(()),
     }
 }
 
-async fn export(arguments: Export, output: Output) -> Result<(), Failure> {
-    let operator = open(&arguments.data, IfMissing::Fail)?;
-    match &arguments.output {
-        None => {
-            let mut stdout = BufWriter::new(io::stdout());
-            print_outcome(operator.export(&mut stdout).await.map(|_| ()))
-        }
-        Some(path) => {
-            let ExportSummary { commits, events } = export_to_file(&operator, path).await?;
-            output.result(&json!({"file": path, "commits": commits, "events": events}), || {
-                format!("Wrote {events} events in {commits} commits to {}", path.display())
-            })
-        }
-    }
-}
-
 async fn verify(arguments: &Verify, output: Output) -> Result<(), Failure> {
-    let operator = open(&arguments.data, IfMissing::Fail)?;
-    let progress = Progress::new(output, "Verifying", Unit::Percent, 100);
-    let verification =
-        operator.verify(|position, end| progress.set(position.saturating_mul(100) / end.max(1)));
-    let verification = verification.await;
-    progress.finish();
-    let verification = verification.map_err(failure)?;
+    let mut verification = Verification::default();
+    let result = match Platform::open(&arguments.target, IfMissing::Fail).await? {
+        Platform::Local(operator) => {
+            let progress = Progress::new(output, "Verifying", Unit::Percent, 100);
+            let on_progress =
+                |position: u64, end: u64| progress.set(position.saturating_mul(100) / end.max(1));
+            let result = operator.verify(on_progress, &mut verification).await;
+            progress.finish();
+            result
+        }
+        #[cfg(feature = "aws")]
+        Platform::Aws(operator) => {
+            verification = super::aws::verify(&operator, None, output).await?;
+            Ok(())
+        }
+    };
+    if let Err(error) = result {
+        // What was found before the error is not lost with it.
+        if !verification.findings.is_empty() {
+            output.result(&verification, || verification.findings.join("\n"))?;
+        }
+        return Err(failure(error));
+    }
     let Verification { streams, commits, events, findings } = &verification;
     if findings.is_empty() {
         return output.result(&verification, || {
@@ -161,37 +186,14 @@ async fn verify(arguments: &Verify, output: Output) -> Result<(), Failure> {
     Err(Failure::new(
         Exit::Failed,
         format!("defects of the log: {}", findings.len()),
-        "restore a backup with `streamio restore`, or compare with an earlier export",
+        "restore a backup with `streamio restore` (on AWS the table to a point in time), or compare with an earlier export",
     ))
 }
 
-/// Writes to a temporary file first, so that `path` always is a complete export.
-async fn export_to_file(operator: &Operator, path: &Path) -> Result<ExportSummary, Failure> {
-    let failed = |error: &io::Error| {
-        Failure::new(
-            Exit::Failed,
-            format!("cannot write {}: {error}", path.display()),
-            "choose another --output",
-        )
-    };
-    let directory = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    let file = tempfile::NamedTempFile::new_in(directory).map_err(|error| failed(&error))?;
-    let mut writer = BufWriter::new(file);
-    let written = operator.export(&mut writer).await.map_err(failure)?;
-    let file = writer.into_inner().map_err(|error| failed(error.error()))?;
-    file.as_file().sync_all().map_err(|error| failed(&error))?;
-    file.persist(path).map_err(|error| failed(&error.error))?;
-    Ok(written)
-}
-
 /// The outcome of printing to standard output. A closed pipe (`| head`) is not a failure.
-fn print_outcome(outcome: Result<(), OperatorError>) -> Result<(), Failure> {
+fn print_outcome(outcome: io::Result<()>) -> Result<(), Failure> {
     match outcome {
-        Err(OperatorError::Write(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        Err(OperatorError::Write(error)) => Err(unwritable(&error)),
-        outcome => outcome.map_err(failure),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome.map_err(|error| unwritable(&error)),
     }
 }

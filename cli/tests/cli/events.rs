@@ -64,17 +64,62 @@ async fn an_export_is_atomic_and_can_be_verified() {
     let data = two_projects().await;
     let to = tempfile::tempdir().unwrap();
     let file = to.path().join("events.jsonl");
-    let run =
-        run_on(data.path(), &["events", "export", "--json", "--output", file.to_str().unwrap()]).await.ok();
+    let archive = ["events", "export", "--format", "commits"];
+    let run = run_on(data.path(), &[&archive[..], &["--json", "--output", file.to_str().unwrap()]].concat())
+        .await
+        .ok();
     assert_eq!((&run.json()["commits"], &run.json()["events"]), (&2.into(), &4.into()));
     let text = std::fs::read_to_string(&file).unwrap();
-    assert_eq!(text, run_on(data.path(), &["events", "export"]).await.ok().stdout);
+    assert_eq!(text, run_on(data.path(), &archive).await.ok().stdout);
     let commits: Vec<Commit> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let acme = "project/acme".parse().unwrap();
     audit::verify(&acme, commits.iter().filter(|commit| commit.stream == acme), None).unwrap();
     assert_eq!(std::fs::read_dir(to.path()).unwrap().count(), 1);
     let nowhere = run_on(data.path(), &["events", "export", "--output", "/nowhere/events.jsonl"]).await;
     assert!(nowhere.code == Some(1) && nowhere.stderr.contains("choose another --output"), "{nowhere:?}");
+}
+
+#[tokio::test]
+async fn an_interrupted_export_is_continued_and_never_overwritten() {
+    let data = two_projects().await;
+    let to = tempfile::tempdir().unwrap();
+    let file = to.path().join("events.jsonl.gz");
+    let path = file.to_str().unwrap();
+    run_on(data.path(), &["events", "export", "--output", path]).await.ok();
+    let whole = std::fs::read(&file).unwrap();
+    assert_eq!(whole[..2], [0x1f, 0x8b], "gzip, by the name of the file");
+
+    std::fs::remove_file(&file).unwrap();
+    let partial = to.path().join("events.jsonl.gz.partial");
+    std::fs::write(&partial, &whole[..whole.len() / 2]).unwrap();
+    let refused = run_on(data.path(), &["events", "export", "--output", path]).await;
+    assert!(refused.code == Some(1) && refused.stderr.contains("continue it with --resume"), "{refused:?}");
+    run_on(data.path(), &["events", "export", "--output", path, "--resume"]).await.ok();
+    assert!(std::fs::read(&file).unwrap() == whole && !partial.exists());
+
+    run_on(data.path(), &["project", "suspend", "acme"]).await.ok();
+    let summary =
+        run_on(data.path(), &["events", "export", "--output", path, "--resume", "--json"]).await.ok();
+    assert_eq!(summary.json()["events"], 5);
+    std::fs::write(&partial, "other").unwrap();
+    let other = run_on(data.path(), &["events", "export", "--output", path, "--resume"]).await;
+    assert!(other.code == Some(1) && other.stderr.contains("other content"), "{other:?}");
+    assert_eq!(std::fs::read_to_string(&partial).unwrap(), "other");
+    let without_file = run_on(data.path(), &["events", "export", "--resume"]).await;
+    assert_eq!(without_file.code, Some(2));
+}
+
+#[tokio::test]
+async fn an_export_has_the_cloud_events_that_tail_prints() {
+    let data = two_projects().await;
+    let tail = run_on(data.path(), &["events", "tail"]).await.ok();
+    assert_eq!(run_on(data.path(), &["events", "export"]).await.ok().stdout, tail.stdout);
+    let second = run_on(data.path(), &["events", "export", "--from", "2"]).await.ok();
+    assert!(tail.stdout.ends_with(&second.stdout) && lines(&second).len() == 2, "{second:?}");
+    assert_eq!(
+        run_on(data.path(), &["events", "export", "--to", "2026-01-02T03:04:05Z"]).await.ok().stdout,
+        ""
+    );
 }
 
 /// Changes a byte of an event in the log of a platform that does not run, as anyone with access to the file can.
@@ -100,5 +145,6 @@ async fn verify_and_export_find_a_changed_event() {
     let json = run_on(data.path(), &["--json", "events", "verify"]).await;
     assert_eq!(serde_json::from_str::<Value>(&json.stdout).unwrap()["findings"][0], finding);
     let export = run_on(data.path(), &["events", "export"]).await;
-    assert!(export.code == Some(1) && export.stderr.contains(finding), "{export:?}");
+    let damaged = "the commit at position 1, of stream project/acme, is damaged: it was changed";
+    assert!(export.code == Some(1) && export.stderr.contains(damaged), "{export:?}");
 }
