@@ -56,34 +56,25 @@ impl std::fmt::Debug for Connection {
 }
 
 impl Connection {
-    /// Whether the address is that of `STREAMIO_URL`, or the default one if the variable is not set: not one that --url alone states.
-    pub(crate) fn is_configured(&self) -> bool {
+    /// Whether the address may be meant for something else than the API: --url states another one than `STREAMIO_URL` does or, where the variable
+    /// is not set and --url is the only way to name the API, one with a path.
+    pub(crate) fn may_be_mistaken(&self) -> Result<bool, Failure> {
         let configured = std::env::var(URL_VARIABLE).ok().and_then(present);
-        self.url == configured.as_deref().unwrap_or(DEFAULT_URL)
+        self.may_differ_from(configured.as_deref())
+    }
+
+    fn may_differ_from(&self, configured: Option<&str>) -> Result<bool, Failure> {
+        let (url, default) = (self.base()?, base(DEFAULT_URL)?);
+        // A variable that is no address is no reason to refuse another one.
+        Ok(match configured.and_then(|configured| base(configured).ok()) {
+            Some(configured) => url != configured,
+            None => url != default && url.path() != "/",
+        })
     }
 
     /// The API's base URL, with a trailing slash.
     pub(crate) fn base(&self) -> Result<Url, Failure> {
-        let invalid = |reason: &str| {
-            Failure::usage(
-                format!("STREAMIO_URL or --url is not a valid address of the API: {reason}"),
-                "use an address such as http://127.0.0.1:8080 or https://api.example.com",
-            )
-        };
-        let mut url = Url::parse(&self.url).map_err(|error| invalid(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(invalid("it must begin with http:// or https://"));
-        }
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err(invalid("it must not contain a user name or password"));
-        }
-        if url.query().is_some() || url.fragment().is_some() {
-            return Err(invalid("it must not contain a query or fragment"));
-        }
-        if !url.path().ends_with('/') {
-            url.set_path(&format!("{}/", url.path()));
-        }
-        Ok(url)
+        base(&self.url)
     }
 
     /// The API key from --api-key, --api-key-file or else the environment. Its format and checksum are valid.
@@ -108,6 +99,30 @@ impl Connection {
             )
         })
     }
+}
+
+/// The base URL of an API at this address, with a trailing slash.
+fn base(address: &str) -> Result<Url, Failure> {
+    let invalid = |reason: &str| {
+        Failure::usage(
+            format!("STREAMIO_URL or --url is not a valid address of the API: {reason}"),
+            "use an address such as http://127.0.0.1:8080 or https://api.example.com",
+        )
+    };
+    let mut url = Url::parse(address).map_err(|error| invalid(&error.to_string()))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(invalid("it must begin with http:// or https://"));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(invalid("it must not contain a user name or password"));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(invalid("it must not contain a query or fragment"));
+    }
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    Ok(url)
 }
 
 /// The first line of the file at `path`.
@@ -182,6 +197,27 @@ pub(crate) struct DataDirectory {
     pub(crate) path: PathBuf,
 }
 
+/// The platform that a command of the operator reads or changes.
+#[derive(Debug, Args)]
+pub(crate) struct Target {
+    #[command(flatten)]
+    pub(crate) data: DataDirectory,
+    #[cfg(feature = "aws")]
+    #[command(flatten)]
+    pub(crate) aws: crate::aws_settings::AwsArguments,
+}
+
+/// The permission to change a platform without a question.
+#[derive(Debug, Args)]
+pub(crate) struct Approval {
+    /// With --aws: do not ask before the change; necessary where there is no terminal to ask on
+    #[arg(long, short, help_heading = AWS_HEADING)]
+    pub(crate) yes: bool,
+}
+
+/// The heading of the options for AWS.
+pub(crate) const AWS_HEADING: &str = "AWS";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +237,25 @@ mod tests {
         {
             let failure = connection(invalid, None).base().unwrap_err();
             assert!(!failure.line().contains("secret"), "{invalid}");
+        }
+    }
+
+    #[test]
+    fn an_address_may_be_mistaken_if_it_is_not_the_configured_one() {
+        for (url, configured, expected) in [
+            ("https://api.example.com", Some("https://api.example.com"), false),
+            ("https://API.example.com:443/", Some("https://api.example.com"), false),
+            ("https://api.example.com/v1/", Some("https://api.example.com/v1"), false),
+            ("https://hooks.example", Some("https://api.example.com"), true),
+            ("https://api.example.com/hooks", Some("https://api.example.com"), true),
+            ("https://api.example.com", None, false),
+            ("https://api.example.com/", None, false),
+            ("http://127.0.0.1:8080/", None, false),
+            ("https://example.com/webhooks", None, true),
+            ("https://example.com/webhooks", Some("nonsense"), true),
+        ] {
+            let found = connection(url, None).may_differ_from(configured).unwrap();
+            assert_eq!(found, expected, "{url}, {configured:?}");
         }
     }
 

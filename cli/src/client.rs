@@ -1,5 +1,6 @@
 //! The API client: typed calls with timeouts and retries.
 
+mod audit;
 pub(crate) mod error;
 pub(crate) mod option_names;
 pub(crate) mod problem;
@@ -264,6 +265,14 @@ impl Client {
     }
 
     async fn exchange(&self, call: &Call<'_>) -> Result<Value, ClientError> {
+        let body = self.exchange_bytes(call).await?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|_| self.unexpected("it is not JSON"))
+    }
+
+    async fn exchange_bytes(&self, call: &Call<'_>) -> Result<Vec<u8>, ClientError> {
         let mut request = self.http.request(call.method.clone(), call.url.clone());
         if let Some(key) = call.idempotency_key {
             request = request.header("idempotency-key", &key.0);
@@ -284,10 +293,7 @@ impl Client {
             let problem = Problem::parse(status.as_u16(), &body, request_id.as_deref(), retry_after);
             return Err(ClientError::Problem(Box::new(problem)));
         }
-        if body.is_empty() {
-            return Ok(Value::Null);
-        }
-        serde_json::from_slice(&body).map_err(|_| self.unexpected("it is not JSON"))
+        Ok(body.into())
     }
 
     fn decode<T: DeserializeOwned>(&self, value: Value) -> Result<T, ClientError> {

@@ -15,10 +15,14 @@ Run the platform, create a project, upload a video, play it:
   streamio upload clip.mp4 --wait
   streamio playback projects/acme/clip.mp4
 
+Operate a deployment on AWS: project, key, events, audit and dead-letters with --aws:
+  streamio project create acme --aws --region eu-west-1
+
 Environment:
   STREAMIO_URL      address of the API, default http://127.0.0.1:8080
   STREAMIO_API_KEY  API key for upload, video, playback, playback-url and webhook
-  STREAMIO_DATA     data directory of the commands that open it, default ./streamio-data";
+  STREAMIO_DATA     data directory of the commands that open it, default ./streamio-data
+  STREAMIO_CONFIG   file with the settings of a deployment on AWS, default ./streamio.toml";
 
 /// Upload, process and play videos.
 #[derive(Debug, Parser)]
@@ -50,14 +54,17 @@ impl CommandLine {
     }
 }
 
-/// Returns `command` without the environment variables of its arguments that are blank. Clap would use them as values.
+/// Returns `command` without the environment variables of its arguments that are blank, which clap would use as values, and without that
+/// of the data directory if --aws is given, with which clap would report a conflict.
 fn ignore_blank_variables(command: clap::Command) -> clap::Command {
+    let is_aws = std::env::args_os().any(|argument| argument == "--aws");
     command
         .mut_args(|argument| {
             let value = argument.get_env().and_then(std::env::var_os);
             let is_blank =
                 value.is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()));
-            if is_blank { argument.env(Resettable::Reset) } else { argument }
+            let is_replaced = is_aws && argument.get_long() == Some("data");
+            if is_blank || is_replaced { argument.env(Resettable::Reset) } else { argument }
         })
         .mut_subcommands(ignore_blank_variables)
 }
@@ -86,8 +93,9 @@ mod tests {
 
     #[test]
     fn the_examples_are_valid_command_lines() {
+        const KEY: &str = "example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k";
         for line in examples(&CommandLine::command()) {
-            let parsed = CommandLine::try_parse_from(words(&line));
+            let parsed = CommandLine::try_parse_from(words(&line.replace("\"$KEY\"", KEY)));
             assert!(
                 parsed.is_ok(),
                 "{line}: {}",

@@ -2,12 +2,16 @@
 
 mod api_keys;
 mod audit;
+#[cfg(feature = "aws")]
+mod aws;
 mod backup;
 mod confirm;
 mod data_directory;
+mod dead_letters;
 mod events;
 mod key;
 mod paging;
+mod platform;
 mod playback;
 mod playback_url;
 mod project;
@@ -42,6 +46,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Audit(audit::Command),
     #[command(subcommand)]
+    DeadLetters(dead_letters::Command),
+    #[command(subcommand)]
     Webhook(webhook::Command),
     #[command(subcommand)]
     Store(store::Command),
@@ -73,6 +79,7 @@ pub(crate) fn run(command: Command, output: Output) -> Result<(), Failure> {
             Command::PlaybackUrl(arguments) => playback_url::run(arguments, output).await,
             Command::Events(command) => events::run(command, output).await,
             Command::Audit(command) => audit::run(command, output).await,
+            Command::DeadLetters(command) => dead_letters::run(command, output).await,
             Command::Webhook(command) => webhook::run(command, output).await,
             Command::Store(command) => store::run(command, output).await,
             Command::Backup(arguments) => backup::run(arguments, output).await,

@@ -9,10 +9,11 @@ Exit codes:
   0    success
   1    any failure that is not listed below
   2    invalid command line
-  3    the project, key, video, webhook or file does not exist
+  3    the project, key, video, webhook, dead letter or file does not exist
   4    the API refused the request (any other 4xx), or the upload was refused or rejected
   5    unavailable: no connection, a timeout, or 429 or 5xx after all retries; try again later
   6    the file was uploaded, but its processing failed (only with --wait)
+  7    the audit log has forked (only `streamio audit watch`)
   130  interrupted (Ctrl-C)";
 
 /// The reason for a non-zero exit code.
@@ -23,7 +24,7 @@ pub(crate) enum Exit {
     Failed,
     /// Invalid command line.
     Usage,
-    /// The named project, key, video, webhook or file does not exist.
+    /// The named project, key, video, webhook, dead letter or file does not exist.
     NotFound,
     /// The API refused the request, or the upload.
     Refused,
@@ -31,6 +32,8 @@ pub(crate) enum Exit {
     Unavailable,
     /// The video ended in `errored`.
     VideoErrored,
+    /// Two checkpoints of an audit log are not of one history.
+    Forked,
     /// Ctrl-C or SIGTERM.
     Interrupted,
 }
@@ -45,6 +48,7 @@ impl Exit {
             Self::Refused => 4,
             Self::Unavailable => 5,
             Self::VideoErrored => 6,
+            Self::Forked => 7,
             Self::Interrupted => 130,
         }
     }
@@ -131,6 +135,7 @@ mod tests {
             Exit::Refused,
             Exit::Unavailable,
             Exit::VideoErrored,
+            Exit::Forked,
             Exit::Interrupted,
         ] {
             let documented =

@@ -3,10 +3,13 @@
 //! [`command_line`] has the global options, [`commands`] a module for each command with its arguments, [`args`] the arguments
 //! that several commands share. The commands that use a platform (`upload`, `video`, `playback`, `playback-url`, `webhook`) call its API through
 //! [`client`]; [`transfer`] uploads files to the object store and resumes interrupted uploads, and [`wait`] waits for the
-//! result. The commands that operate a platform (`project`, `key`, `events`, `backup`, `restore`) open its data directory. Every command prints its
+//! result. The commands that operate a platform (`project`, `key`, `events`, `audit`, `dead-letters`, `backup`, `restore`) open its data
+//! directory, or with `--aws` the tables of a deployment. Every command prints its
 //! result through [`output`], as text or JSON, and ends with a code from [`exit`].
 
 mod args;
+#[cfg(feature = "aws")]
+mod aws_settings;
 mod client;
 mod command_line;
 mod commands;

@@ -7,8 +7,14 @@ use std::path::{Path, PathBuf};
 
 use serde::{Serialize, de::DeserializeOwned};
 
+use crate::lock_file::LockFile;
+
 /// The file that a running platform has locked.
 const LOCK: &str = "platform.lock";
+/// The file that a replay has locked.
+const REPLAY_LOCK: &str = "replay.lock";
+/// The file in which a replay rebuilds a view.
+const REPLAYED_VIEWS: &str = "views.replay.db";
 /// The file of generated secrets.
 pub(crate) const SECRETS: &str = "secrets.json";
 
@@ -21,7 +27,7 @@ pub struct DataDir {
 /// Locks the directory for one running platform. The operating system releases the lock when the process ends.
 #[derive(Debug)]
 pub struct DataDirLock {
-    _file: File,
+    _file: LockFile,
 }
 
 /// Why a data directory cannot be used.
@@ -75,7 +81,8 @@ impl DataDir {
     fn restrict(&self) -> Result<(), DataDirError> {
         let database = |name: &str| ["", "-wal", "-shm"].map(|suffix| format!("{name}{suffix}"));
         let names = database("log.db").into_iter().chain(database("views.db"));
-        let names = names.chain([LOCK, SECRETS, "s3", "audit", "scratch"].map(str::to_owned));
+        let names = names
+            .chain([LOCK, REPLAY_LOCK, REPLAYED_VIEWS, SECRETS, "s3", "audit", "scratch"].map(str::to_owned));
         let present: Vec<PathBuf> =
             names.map(|name| self.path.join(name)).filter(|path| path.exists()).collect();
         let own = (!present.is_empty()).then(|| self.path.clone());
@@ -109,6 +116,16 @@ impl DataDir {
         self.path.join("views.db")
     }
 
+    /// The database in which a replay rebuilds a view.
+    pub(crate) fn replayed_views(&self) -> PathBuf {
+        self.path.join(REPLAYED_VIEWS)
+    }
+
+    /// The file that a replay locks.
+    pub(crate) fn replay_lock(&self) -> PathBuf {
+        self.path.join(REPLAY_LOCK)
+    }
+
     /// The directory of the object store.
     pub fn objects(&self) -> PathBuf {
         self.path.join("s3")
@@ -130,18 +147,10 @@ impl DataDir {
     /// [`DataDirError::InUse`] if it is locked.
     pub fn lock(&self) -> Result<DataDirLock, DataDirError> {
         let path = self.path.join(LOCK);
-        let io = |source| DataDirError::Io { action: "open", path: path.clone(), source };
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => Ok(DataDirLock { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => Err(DataDirError::InUse(self.path.clone())),
-            Err(fs::TryLockError::Error(source)) => Err(io(source)),
+        match LockFile::try_lock(&path) {
+            Ok(Some(file)) => Ok(DataDirLock { _file: file }),
+            Ok(None) => Err(DataDirError::InUse(self.path.clone())),
+            Err(source) => Err(DataDirError::Io { action: "open", path, source }),
         }
     }
 

@@ -10,7 +10,8 @@ use std::convert::Infallible;
 use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -44,6 +45,9 @@ const REFUSAL_LOG_PERIOD: Duration = Duration::from_secs(10);
 
 /// The pause after a connection could not be accepted, which usually means that no file descriptors are left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How often a connection that is closed for a new one is polled before. The first time, the runtime may not have seen that it has data.
+const TURNS: usize = 3;
 
 /// A service that can be served: it answers every request, and connections run in tasks of their own.
 pub(crate) trait HttpService:
@@ -152,6 +156,18 @@ async fn serve_within<S: HttpService>(
     }
 }
 
+/// Polls `connection` after the runtime has asked the system what has arrived. Returns its result if it has ended.
+async fn read_what_has_arrived<C: Future>(mut connection: Pin<&mut C>) -> Option<C::Output> {
+    for _ in 0..TURNS {
+        if let Poll::Ready(ended) = futures::poll!(connection.as_mut()) {
+            return Some(ended);
+        }
+        // The runtime goes on with a task that yields after it has looked for events.
+        tokio::task::yield_now().await;
+    }
+    None
+}
+
 /// Serves one connection until it ends. After `finish` is cancelled, or the connection is closed for a new one, only its current request
 /// is served.
 async fn serve_connection<S: HttpService>(
@@ -184,6 +200,10 @@ async fn serve_connection<S: HttpService>(
             connection.await
         }
         () = closed.cancelled() => {
+            // Of many connections that are accepted together, some are closed before anything of them was read.
+            if !admitted.has_requests() && read_what_has_arrived(connection.as_mut()).await.is_some() {
+                return;
+            }
             if !admitted.has_requests() {
                 // A graceful shutdown would wait for the rest of a head that was received in part.
                 return;

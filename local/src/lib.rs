@@ -12,8 +12,14 @@
 //! | [`data_dir`] | the data directory: the event log, the views, the objects, the secrets |
 //! | [`operator`] | an operator's commands on the data directory, also from another process |
 //! | [`backup`] | backing up a data directory, and restoring it |
+//! | [`audit_check`] | what a tenant checks of its transparency log: an export, and a new checkpoint against a kept one |
 //! | `uploads` | records the event notifications of the object store |
 //! | `changes`, `feed` | what changed in the log, and the delivery to consumers |
+//! | [`export`] | writing the log to a file |
+//! | [`log_bound`] | the bounds of a part of the log |
+//! | `lock_file` | files whose lock states that a process does something |
+//! | [`progress`] | the progress of these, which can be stopped |
+//! | [`replay`] | rebuilding a view beside the live one, and comparing them |
 //! | `reactions` | the consumers: status views, reactions; the sweep |
 //! | `view_store`, `tenants`, `project_feed` | status rows in SQLite, API keys, the projects' feeds |
 //! | `webhooks` | sends the messages to webhook endpoints that are due |
@@ -24,25 +30,31 @@
 //! | `runner` | workers as child processes |
 
 mod api;
+pub mod audit_check;
 mod audit_log;
 pub mod backup;
 pub mod cdn;
 mod changes;
 mod clock;
 pub mod data_dir;
+pub mod export;
 mod feed;
 mod health;
 pub mod home;
 mod http_server;
 mod intake;
+mod lock_file;
+pub mod log_bound;
 mod logged_path;
 mod objects;
 pub mod operator;
 mod outage;
 mod outbound;
 pub mod platform;
+pub mod progress;
 mod project_feed;
 mod reactions;
+pub mod replay;
 mod runner;
 pub mod s3;
 mod secrets;

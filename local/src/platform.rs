@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 pub use self::config::{CheckpointIntervals, Config, EdgeRuntime, LogFormat};
 pub use self::listeners::Addresses;
 pub(crate) use self::listeners::PORTS_FILE;
-use self::listeners::{Listeners, bind};
+use self::listeners::{Listeners, bind, listen};
 use crate::api::Api;
 use crate::audit_log::{self, Audit, AuditFiles};
 use crate::data_dir::{DataDir, DataDirLock};
@@ -70,6 +70,9 @@ pub struct Platform {
     api: JoinHandle<()>,
     stop: CancellationToken,
     tasks: TaskTracker,
+    /// Stops the integration of commits into the audit logs, after all that appends.
+    stop_audit: CancellationToken,
+    audit: JoinHandle<()>,
     store: Store,
     _lock: DataDirLock,
 }
@@ -101,7 +104,7 @@ impl Platform {
         store.ensure_bucket(PROCESSED_BUCKET, Watch::Off).await?;
         empty_scratch(&data_dir)?;
 
-        let listeners = Listeners::bind(&data_dir, config.port).await?;
+        let listeners = Listeners::bind(&data_dir, config.port)?;
         let addresses = listeners.addresses()?;
         let policy = policy(&config);
         let stop = CancellationToken::new();
@@ -160,6 +163,7 @@ impl Platform {
             log: log.clone(),
             store: views.clone(),
             endpoints: Arc::clone(&webhooks.endpoints),
+            folds: Arc::default(),
             feed: LogFeed(log.clone()),
         };
         tasks.spawn(webhook_replays.run(stop.clone()));
@@ -171,7 +175,8 @@ impl Platform {
             intervals: config.checkpoint_intervals,
         };
         let audit_ports = audit.ports();
-        tasks.spawn(audit.run(stop.clone()));
+        let stop_audit = CancellationToken::new();
+        let audit = tokio::spawn(audit.run(stop_audit.clone()));
 
         let key_pairs = key_pairs(&secrets)?;
         let cdn_config = cdn_config(&config, &addresses, &key_pairs)?;
@@ -201,12 +206,13 @@ impl Platform {
                     url_signer: Arc::new(key_pairs),
                 };
                 let edge = Arc::new(Edge::new(edge_config, ports)?);
-                let api = Api::new(listeners.api, Arc::clone(&edge), Health::new(store.clone(), outage))
+                let listener = listen(listeners.api).context("cannot listen on the port of the API")?;
+                let api = Api::new(listener, Arc::clone(&edge), Health::new(store.clone(), outage))
                     .serve(stop_api.clone());
                 (Some(edge), tokio::spawn(api))
             }
             EdgeRuntime::Workerd(workerd) => {
-                let home = bind(0).await.context("cannot listen for the Worker's calls")?;
+                let home = bind(0).context("cannot listen for the Worker's calls")?;
                 let home_url = format!("http://{}", home.local_addr()?);
                 let keys = home_keys(&secrets)?;
                 let state = HomeState::new(region, &log);
@@ -223,14 +229,24 @@ impl Platform {
                     secrets,
                     scratch: data_dir.scratch(),
                 };
-                let address = listeners.api.local_addr()?;
-                // Kept open until now, so that no other program could use the port.
-                drop(listeners.api);
-                let workerd = Workerd::start(workerd, address, environment, log).await?;
+                let workerd = Workerd::start(workerd, listeners.api, environment, log).await?;
                 (None, tokio::spawn(workerd.run(stop_api.clone())))
             }
         };
-        Ok(Self { addresses, edge, data_dir, runner, stop_api, api, stop, tasks, store, _lock: lock })
+        Ok(Self {
+            addresses,
+            edge,
+            data_dir,
+            runner,
+            stop_api,
+            api,
+            stop,
+            tasks,
+            stop_audit,
+            audit,
+            store,
+            _lock: lock,
+        })
     }
 
     /// Returns the base URLs of the API, the object store and the CDN.
@@ -249,8 +265,8 @@ impl Platform {
         &self.data_dir
     }
 
-    /// Runs until `shutdown` completes. Then lets requests in flight finish, interrupts the workers, records the interruptions, and
-    /// stops.
+    /// Runs until `shutdown` completes. Then lets requests in flight finish, interrupts the workers, records the interruptions, signs the
+    /// last checkpoints, and stops.
     pub async fn run_until(self, shutdown: impl Future<Output = ()>) {
         shutdown.await;
         self.stop_api.cancel();
@@ -262,6 +278,10 @@ impl Platform {
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        self.stop_audit.cancel();
+        if let Err(error) = self.audit.await {
+            tracing::error!(error = %error, "the audit log's task ended abnormally");
+        }
         if tokio::time::timeout(CLOSE_TIME, self.store.close()).await.is_err() {
             tracing::warn!("the object store is still being read; it is closed with the process");
         }
@@ -282,6 +302,13 @@ fn policy(config: &Config) -> Policy {
     let project_limits = config.project_limits.clone();
     let defaults = Policy::new(RAW_BUCKET, PROCESSED_BUCKET);
     Policy { grant_wait, clock_tolerance: Duration::ZERO, clock_step: CLOCK_STEP, project_limits, ..defaults }
+}
+
+/// The policy with which rows of videos are made again, whatever runs the API: their times to look at are never later than the platform's,
+/// whose sweep defers what is not due.
+pub(crate) fn policy_of_replays() -> Policy {
+    let defaults = Policy::new(RAW_BUCKET, PROCESSED_BUCKET);
+    Policy { grant_wait: Duration::ZERO, clock_tolerance: Duration::ZERO, clock_step: CLOCK_STEP, ..defaults }
 }
 
 /// Deletes the temporary files of workers of earlier runs. Each attempt starts from the beginning.

@@ -128,6 +128,7 @@ mod tests {
     use streamio_events::event::{EventBody, ProjectSuspended};
     use streamio_events::id::CommitId;
     use streamio_events::log::{EventLog as _, Expected};
+    use streamio_events::retryable::Retryable as _;
     use streamio_events::stream::StreamId;
 
     use super::*;
@@ -164,6 +165,26 @@ mod tests {
             assert_eq!(ids, expected, "pages of {limit}");
         }
     }
+
+    /// A retry would not help, and would go on for ever.
+    #[tokio::test]
+    async fn a_damaged_place_is_an_error_that_is_not_retried() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("log.db");
+        let log = SqliteLog::open(&path).unwrap();
+        let stream = StreamId::Project("acme".parse().unwrap());
+        let body: EventBody = ProjectSuspended { reason: None }.into();
+        let new = NewCommit::new(CommitId::derived_from(&["1"]), Timestamp::from_unix_seconds(1), [body]);
+        let commit = log.append(&stream, Expected::Any, new).await.unwrap().commit;
+        let feed = LogFeed(log);
+        assert_eq!(feed.place(&commit).await.unwrap(), 0);
+        let damage = "UPDATE commits SET place = -1";
+        rusqlite::Connection::open(&path).unwrap().execute(damage, []).unwrap();
+        let error = feed.place(&commit).await.unwrap_err();
+        assert!(matches!(error, PlaceError::Before(_)) && !error.is_retryable(), "{error:?}");
+        feed.end(&"acme".parse().unwrap()).await.unwrap_err();
+    }
+
     /// Places are counted among the commits of the project; each is found, also beside those of other projects.
     #[tokio::test]
     async fn commits_are_read_by_their_places_and_times() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use streamio_core::delivery::batch::{Batch, Record, Report};
-use streamio_core::fold_cache::{EndpointCache, ProjectCache};
+use streamio_core::fold_cache::{EndpointCache, ProjectCache, WebhookFolds};
 use streamio_core::ports::task_launcher::TaskLauncher as _;
 use streamio_core::reactions::batch::{is_relevant, react_batch};
 use streamio_core::reactions::react::Ports;
@@ -68,7 +68,7 @@ impl Reactions {
         let this = Arc::new(self);
         let views =
             this.consumer("views", |commit| views::is_relevant(&commit.stream) && !is_quarantine(commit));
-        let handler = Views(Arc::clone(&this));
+        let handler = Views(Arc::clone(&this), WebhookFolds::default());
         views.retry_pending(&handler).await;
         while views.deliver_next(&handler).await {}
         this.recover_in_progress().await;
@@ -198,17 +198,17 @@ impl DeliverBatch for React {
 }
 
 /// Delivers to the views.
-struct Views(Arc<Reactions>);
+struct Views(Arc<Reactions>, WebhookFolds);
 
 #[async_trait]
 impl DeliverBatch for Views {
     async fn deliver(&self, batch: Batch<'_>, records: &[Record<Commit>]) -> Report {
-        let Reactions { log, store, outage, policy, .. } = &*self.0;
+        let Reactions { log, store, usage, projects, outage, policy, .. } = &*self.0;
         records
             .iter()
             .filter_map(|record| record.content.as_ref().ok())
             .for_each(|commit| outage.observe(commit));
-        let ports = views::Ports { log, store, deliveries: store, policy };
+        let ports = views::Ports { log, store, deliveries: store, folds: &self.1, usage, projects, policy };
         refresh_batch(batch, ports, records, &clock::now).await
     }
 }

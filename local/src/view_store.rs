@@ -1,10 +1,12 @@
 //! Views and cursors in SQLite. All of it is derived from the log: the file can be deleted and is then rebuilt.
 
+pub(crate) mod columns;
 mod consumers;
+pub(crate) mod dead_letters;
 mod deliveries;
 mod delivery_list;
 mod due;
-mod file;
+pub(crate) mod file;
 mod list;
 mod replays;
 mod rows;
@@ -15,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, params};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::view_store::{Urgency, VideoPage, VideoRow, ViewStore, ViewStoreError};
 use streamio_events::home::VideoFilter;
@@ -25,14 +27,13 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::video::VideoStatus;
 use tokio::sync::Notify;
 
+use self::columns::VideoColumns;
 pub(crate) use self::consumers::Undelivered;
+pub(crate) use self::file::open_existing;
 #[cfg(feature = "testing")]
 pub(crate) use self::list::reprint_cursor;
 use self::list::{Cursor, list_name, list_query};
 pub(crate) use self::usage::CountedUsage;
-
-/// To be incremented when the tables or their content change. Views of another version are rebuilt.
-const SCHEMA_VERSION: i64 = 12;
 
 const SCHEMA: &str = "
     CREATE TABLE videos (
@@ -82,6 +83,11 @@ const SCHEMA: &str = "
         at TEXT NOT NULL,
         reason TEXT NOT NULL,
         payload TEXT NOT NULL,
+        PRIMARY KEY (function, id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE redrives (
+        function TEXT NOT NULL,
+        id TEXT NOT NULL,
         PRIMARY KEY (function, id)
     ) STRICT, WITHOUT ROWID;
 ";
@@ -160,38 +166,12 @@ impl ViewStore for SqliteViewStore {
     }
 
     async fn put(&self, row: &VideoRow) -> Result<bool, ViewStoreError> {
-        let text = serde_json::to_string(row).map_err(|error| ViewStoreError::Unavailable(error.into()))?;
-        let (project_id, video_id) = (row.video.project_id.to_string(), row.video.video_id.to_string());
-        let state = row.status.as_ref().map(|status| status.state.as_str());
-        let (version, created_at) = (integer(row.video.version), row.video.created_at.unix_millis());
-        let due_at = row.due_at.map(Timestamp::unix_millis);
-        let (urgency, slot) = (Urgency::of(&row.video) as i64, Part::slot(&row.video.stream()));
-        let s3_key = row.status.as_ref().map(|status| status.s3_key.to_string());
-        let metadata = row.status.as_ref().map(|status| status.metadata.clone()).unwrap_or_default();
+        let columns = VideoColumns::of(row).map_err(|error| ViewStoreError::Unavailable(error.into()))?;
         self.run(move |connection| {
             let transaction = connection.unchecked_transaction()?;
-            let upsert = "
-                INSERT INTO videos VALUES (:project, :video, :version, :state, :key, :created, :due, :urgency, :slot, :row)
-                ON CONFLICT DO UPDATE SET version = excluded.version, state = excluded.state,
-                    s3_key = excluded.s3_key, created_at = excluded.created_at, due_at = excluded.due_at,
-                    urgency = excluded.urgency, row = excluded.row
-                WHERE excluded.version > videos.version";
-            let changed = transaction.prepare_cached(upsert)?.execute(named_params! {
-                ":project": project_id, ":video": video_id, ":version": version, ":state": state,
-                ":key": s3_key, ":created": created_at, ":due": due_at,
-                ":urgency": urgency, ":slot": slot, ":row": text,
-            })?;
-            if changed > 0 {
-                let delete = "DELETE FROM video_metadata WHERE project_id = ?1 AND video_id = ?2";
-                transaction.prepare_cached(delete)?.execute([&project_id, &video_id])?;
-                let insert = "INSERT INTO video_metadata VALUES (?1, ?2, ?3, ?4, ?5)";
-                for (name, value) in metadata {
-                    let entry = params![project_id, name, value, created_at, video_id];
-                    transaction.prepare_cached(insert)?.execute(entry)?;
-                }
-            }
+            let changed = columns.write(&transaction)?;
             transaction.commit()?;
-            Ok(changed > 0)
+            Ok(changed)
         })
         .await
     }

@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use streamio_events::sqlite::SqliteLog;
+use tokio::net::TcpSocket;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +50,8 @@ pub(crate) struct Workerd {
 struct Launcher {
     config: WorkerdConfig,
     address: SocketAddr,
+    /// Keeps the port free for the Worker, also while it is not running. `None` where no two sockets can have one port.
+    _reserved: Option<TcpSocket>,
     environment: WorkerEnvironment,
     log: SqliteLog,
 }
@@ -60,15 +63,19 @@ struct Instance {
 }
 
 impl Workerd {
-    /// Starts the Worker on `address` with the API keys in `log`. Returns when it accepts requests.
+    /// Starts the Worker on the address that `socket` is bound to, with the API keys in `log`. Returns when it accepts requests.
     pub(crate) async fn start(
         config: WorkerdConfig,
-        address: SocketAddr,
+        socket: TcpSocket,
         environment: WorkerEnvironment,
         log: SqliteLog,
     ) -> Result<Self, WorkerdError> {
         config.check_node().await?;
-        let launcher = Launcher { config, address, environment, log };
+        let address =
+            socket.local_addr().map_err(|error| WorkerdError::NotStarted(format!("no address: {error}")))?;
+        // Linux lets workerd, which sets SO_REUSEADDR as this socket does, listen on a port that is only bound.
+        let reserved = cfg!(target_os = "linux").then_some(socket);
+        let launcher = Launcher { config, address, _reserved: reserved, environment, log };
         let instance = launcher.start().await?;
         Ok(Self { launcher, instance })
     }
@@ -93,7 +100,7 @@ impl Workerd {
 
 impl Launcher {
     async fn start(&self) -> Result<Instance, WorkerdError> {
-        let Self { config, address, environment, log } = self;
+        let Self { config, address, environment, log, _reserved } = self;
         let mut tenants = TenantFeed::new(log);
         let input = json!({
             "folder": config.folder,

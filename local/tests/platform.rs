@@ -1,5 +1,7 @@
 //! The platform in the test process: its data directory, and the views that are rebuilt from its log.
 
+#[path = "platform/archive.rs"]
+mod archive;
 #[path = "platform/audit.rs"]
 mod audit;
 #[path = "platform/backups.rs"]

@@ -102,6 +102,9 @@ impl Problem {
             403 if self.is("suspended-project") => {
                 "ask the operator to resume the project with `streamio project resume PROJECT`"
             }
+            403 if self.is("limit-exceeded") => {
+                "the operator raises a limit with `streamio project update PROJECT --limit NAME=VALUE`"
+            }
             429 => "try again later, or ask the operator for a higher limit",
             status if status >= 500 => {
                 "try again in a moment; if the error persists, give the request id to the operator"

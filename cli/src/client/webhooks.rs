@@ -137,7 +137,8 @@ impl Client {
 
     /// `GET /webhooks/public-key`.
     pub(crate) async fn webhook_public_key(&self) -> Result<Value, ClientError> {
-        self.read(&["webhooks", "public-key"]).await
+        let key = self.read(&["webhooks", "public-key"]).await?;
+        self.checked(key, "publicKey")
     }
 
     /// One page of `GET /webhook-deliveries`.
@@ -188,7 +189,10 @@ impl Client {
         id: &WebhookId,
         fields: &RecoverFields,
     ) -> Result<Value, ClientError> {
-        self.change(Method::POST, &["webhooks", id.as_str(), "recover"], Some(self.body(fields)?)).await
+        let job = self
+            .change(Method::POST, &["webhooks", id.as_str(), "recover"], Some(self.body(fields)?))
+            .await?;
+        self.checked(job, "replayId")
     }
 
     /// `POST /webhooks/{id}/replay`. Returns the job.
@@ -197,17 +201,23 @@ impl Client {
         id: &WebhookId,
         fields: &ReplayFields,
     ) -> Result<Value, ClientError> {
-        self.change(Method::POST, &["webhooks", id.as_str(), "replay"], Some(self.body(fields)?)).await
+        let job =
+            self.change(Method::POST, &["webhooks", id.as_str(), "replay"], Some(self.body(fields)?)).await?;
+        self.checked(job, "replayId")
     }
 
     /// `GET /webhooks/{id}/replays`.
     pub(crate) async fn webhook_replays(&self, id: &WebhookId) -> Result<CursorPage, ClientError> {
-        self.page(&["webhooks", id.as_str(), "replays"], &[]).await
+        let mut page = self.page(&["webhooks", id.as_str(), "replays"], &[]).await?;
+        let jobs = page.data.into_iter().map(|job| self.checked(job, "replayId"));
+        page.data = jobs.collect::<Result<_, _>>()?;
+        Ok(page)
     }
 
     /// `GET /webhooks/{id}/replays/{replayId}`.
     pub(crate) async fn webhook_replay(&self, id: &WebhookId, replay_id: &str) -> Result<Value, ClientError> {
-        self.read(&["webhooks", id.as_str(), "replays", replay_id]).await
+        let job = self.read(&["webhooks", id.as_str(), "replays", replay_id]).await?;
+        self.checked(job, "replayId")
     }
 
     /// `DELETE /webhooks/{id}/replays/{replayId}`. Returns the job.
@@ -216,7 +226,9 @@ impl Client {
         id: &WebhookId,
         replay_id: &str,
     ) -> Result<Value, ClientError> {
-        self.change(Method::DELETE, &["webhooks", id.as_str(), "replays", replay_id], None).await
+        let path = ["webhooks", id.as_str(), "replays", replay_id];
+        let job = self.change(Method::DELETE, &path, None).await?;
+        self.checked(job, "replayId")
     }
 
     async fn read(&self, path: &[&str]) -> Result<Value, ClientError> {

@@ -1,13 +1,13 @@
-//! The question before something is removed that cannot be restored.
+//! The question before something is removed that cannot be restored, or is changed on AWS.
 
 use std::io::{self, IsTerminal as _, Write as _};
 
 use crate::exit::{Exit, Failure};
 use crate::output::is_terminal;
 
-/// What is to be removed, and the words for it.
-pub(super) struct Removal<'a> {
-    /// What is removed, such as the id of a video.
+/// A change to ask about, and the words for it.
+pub(super) struct Change<'a> {
+    /// What is changed, such as the id of a video.
     pub(super) subject: &'a str,
     /// What is done to it, such as `delete`.
     pub(super) verb: &'a str,
@@ -18,8 +18,8 @@ pub(super) struct Removal<'a> {
 }
 
 /// Asks on the terminal whether to do it, and fails unless the answer is yes. Without a terminal to ask on the answer is no.
-pub(super) fn confirm(removal: &Removal<'_>) -> Result<(), Failure> {
-    let Removal { subject, verb, participle, question } = removal;
+pub(super) fn confirm(change: &Change<'_>) -> Result<(), Failure> {
+    let Change { subject, verb, participle, question } = change;
     if !io::stdin().is_terminal() || !is_terminal() {
         return Err(Failure::usage(
             format!("{subject} was not {participle}: there is no terminal to ask for a confirmation"),

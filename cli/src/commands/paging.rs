@@ -24,7 +24,11 @@ pub(crate) struct Paging {
     all: bool,
 }
 
-/// Fetches one page, or with `--all` all pages as one.
+/// How many empty pages are followed, each of which may stand for a thousand entries that were examined.
+const MAX_EMPTY_PAGES: usize = 100;
+
+/// Fetches one page, or with `--all` all pages as one. A page of a filtered list may be empty before the end of the list: then those after it
+/// are fetched until one has an entry.
 pub(super) async fn pages<Fetch, Page>(paging: &Paging, fetch: Fetch) -> Result<CursorPage, Failure>
 where
     Fetch: Fn(Option<u32>, Option<String>) -> Page,
@@ -32,10 +36,14 @@ where
 {
     let limit = if paging.all { Some(MAX_PAGE_SIZE) } else { paging.limit };
     let mut page = fetch(limit, paging.after.clone()).await?;
-    if !paging.all {
-        return Ok(page);
-    }
+    let mut empty = 0;
     while let Some(cursor) = page.next_cursor.take() {
+        let is_done = !page.data.is_empty() || empty == MAX_EMPTY_PAGES;
+        if is_done && !paging.all {
+            page.next_cursor = Some(cursor);
+            break;
+        }
+        empty += 1;
         let next = fetch(limit, Some(cursor.clone())).await?;
         if next.next_cursor.as_ref() == Some(&cursor) {
             return Err(Failure::new(

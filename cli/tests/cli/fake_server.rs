@@ -103,7 +103,7 @@ pub(crate) struct State {
     pub(crate) earlier_events: VecDeque<Vec<Value>>,
     /// Pages of `GET /videos`.
     pub(crate) list: Vec<Value>,
-    /// Fixed responses by `METHOD path`.
+    /// Fixed responses by `METHOD target`, or by `METHOD path` for all queries.
     pub(crate) responses: BTreeMap<String, Value>,
     /// Part size in bytes.
     pub(crate) part_size: u64,
@@ -257,7 +257,10 @@ impl State {
                 let events = self.earlier_events.pop_front().unwrap_or_else(|| self.events.clone());
                 Some(json!({"data": events, "nextCursor": null}))
             }
-            _ => self.responses.get(&format!("{} {path}", request.method)).cloned(),
+            _ => {
+                let line = format!("{} {path}", request.method);
+                self.responses.get(&request.line()).or_else(|| self.responses.get(&line)).cloned()
+            }
         };
         match body {
             Some(body) => respond(200, &body.to_string()),

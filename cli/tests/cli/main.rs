@@ -1,8 +1,11 @@
 //! The `streamio` program, started as a process against a fake API or a real data directory.
 
 mod audit;
+#[cfg(feature = "aws")]
+mod aws;
 mod backup;
 mod blank_variables;
+mod dead_letters;
 mod delete;
 mod events;
 mod fake_server;
@@ -15,6 +18,7 @@ mod playback;
 mod playback_url;
 mod precedence;
 mod problems;
+mod replay;
 mod run;
 mod store;
 mod terminal;

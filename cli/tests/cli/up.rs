@@ -14,7 +14,8 @@ fn up(data: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-async fn started(data: &Path) -> (Child, Value) {
+/// Starts a platform on `data`. Returns it with the addresses that it prints.
+pub(crate) async fn started(data: &Path) -> (Child, Value) {
     let mut command = up(data, &["--json"]);
     let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let line = BufReader::new(child.stdout.take().unwrap()).lines().next_line().await.unwrap();

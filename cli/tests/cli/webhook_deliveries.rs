@@ -74,6 +74,29 @@ async fn an_empty_list_says_whether_anything_was_sent() {
     assert_eq!(none.stdout, "There are no such deliveries.\n");
 }
 
+/// A page of a filtered list may be empty before the end of the list.
+#[tokio::test]
+async fn empty_pages_are_followed_until_one_has_a_delivery() {
+    let server = FakeServer::start().await;
+    let page = |data: &[Value], next| json!({"data": data, "nextCursor": next});
+    let path = "GET /webhook-deliveries?state=failed";
+    server.state().responses = [
+        (path.to_owned(), page(&[], json!("acme.1"))),
+        (format!("{path}&after=acme.1"), page(&[], json!("acme.2"))),
+        (format!("{path}&after=acme.2"), page(&[delivery()], json!("acme.3"))),
+    ]
+    .into();
+    let found = call(&server, &["webhook", "deliveries", "--state", "failed", "--json"]).await.ok();
+    assert_eq!(found.json(), page(&[delivery()], json!("acme.3")));
+    server.state().responses = [
+        (path.to_owned(), page(&[], json!("acme.1"))),
+        (format!("{path}&after=acme.1"), page(&[], json!("acme.1"))),
+    ]
+    .into();
+    let endless = call(&server, &["webhook", "deliveries", "--state", "failed"]).await;
+    assert_ne!(endless.code, Some(0), "{endless:?}");
+}
+
 #[tokio::test]
 async fn a_delivery_is_shown_with_its_attempts_and_body() {
     let server = server().await;

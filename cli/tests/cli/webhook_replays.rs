@@ -139,3 +139,30 @@ async fn jobs_are_listed_and_the_active_one_is_cancelled() {
     error: no messages are being sent to whk_aaaaaaaaaaaaaaaaaaaaaaaaaa again; see `streamio webhook replays whk_aaaaaaaaaaaaaaaaaaaaaaaaaa`
     ");
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_a_job_is_an_error() {
+    let (replays, replay) = (path("replays"), path(&format!("replays/{REPLAY}")));
+    let page = json!({"data": [{}], "nextCursor": null});
+    for (line, answer, arguments) in [
+        (
+            format!("POST {}", path("recover")),
+            json!({}),
+            &["recover", WEBHOOK, "--since", "2026-01-02T03:04:05.000Z"][..],
+        ),
+        (format!("POST {}", path("replay")), Value::Null, &["replay", WEBHOOK, "--from", "0"]),
+        (format!("GET {replays}"), page, &["replays", WEBHOOK]),
+        (format!("DELETE {replay}"), json!({"replayId": 7}), &["cancel-replay", WEBHOOK, REPLAY]),
+    ] {
+        let server = server(&[(&line, answer)]).await;
+        for json in [&[][..], &["--json"]] {
+            let run = call(&server, &[&["webhook"], arguments, json].concat()).await;
+            assert_ne!(run.code, Some(0), "{line}: {run:?}");
+            assert!(run.stderr.contains("it has no replayId"), "{line}: {run:?}");
+        }
+    }
+    let (start, show) = (format!("POST {}", path("replay")), format!("GET {replay}"));
+    let server = server(&[(&start, running()), (&show, json!({}))]).await;
+    let run = call(&server, &["webhook", "replay", WEBHOOK, "--from", "12", "--wait"]).await;
+    assert!(run.code != Some(0) && run.stderr.contains("it has no replayId"), "{run:?}");
+}

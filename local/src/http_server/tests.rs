@@ -73,6 +73,26 @@ async fn idle_connections_and_half_sent_heads_make_room_for_requests() {
     }
 }
 
+/// All connections are accepted before the first one is served, and each one over the limit closes the oldest one.
+#[tokio::test]
+async fn requests_that_arrived_before_their_connections_were_accepted_are_answered() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut connections = Vec::new();
+    for _ in 0..50 {
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        connection.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        connections.push(connection);
+    }
+    let service = service_fn(|_| async { Ok(Response::new(Full::new(Bytes::from_static(b"here")))) });
+    tokio::spawn(serve_within(at_most(2), listener, DRAIN, std::future::pending(), move |_| service));
+    for (number, connection) in connections.iter_mut().enumerate() {
+        let mut response = [0; 256];
+        let length = connection.read(&mut response).await.unwrap_or_else(|error| panic!("{number}: {error}"));
+        assert!(response[..length].starts_with(b"HTTP/1.1 200 OK"), "{number}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_in_progress_is_never_cut_off_for_a_new_connection() {
     let (release, released) = (CancellationToken::new(), CancellationToken::new());

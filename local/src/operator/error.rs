@@ -3,14 +3,18 @@
 use std::io;
 use std::path::PathBuf;
 
+use streamio_core::audit::integration::IntegrationError;
+use streamio_core::audit::recording::RecordingError;
+use streamio_core::operator::ProjectError;
 use streamio_core::ports::AdapterError;
-use streamio_events::audit::Finding;
 use streamio_events::event::UnreadableEvent;
 use streamio_events::log::{AppendError, ChangesError, ReadError};
 use streamio_events::project::ProjectRefusal;
 use streamio_events::sqlite::OpenError;
 
 use crate::data_dir::DataDirError;
+use crate::export::ExportError;
+use crate::replay::ReplayError;
 use crate::s3::StoreError;
 
 /// Why an operator's action failed.
@@ -43,16 +47,42 @@ pub enum OperatorError {
     /// The project's events are damaged or have a newer version.
     #[error(transparent)]
     Unreadable(#[from] UnreadableEvent),
-    /// The hash chain of a stream is broken.
-    #[error("the log was changed: {0}")]
-    Chain(#[from] Finding),
     /// The object store cannot be checked.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The files of the transparency log cannot be read.
     #[error("the files of the audit log cannot be read")]
     Audit(#[source] AdapterError),
+    /// The recorded checkpoints cannot be read.
+    #[error(transparent)]
+    Recorded(#[from] RecordingError),
+    /// The checkpoint of a transparency log cannot be recovered.
+    #[error("the checkpoint cannot be recovered; nothing was changed")]
+    Recovery(#[from] IntegrationError),
+    /// The views cannot be read.
+    #[error("the views cannot be read")]
+    Views(#[source] AdapterError),
+    /// No platform does what was asked for.
+    #[error("no platform runs on {0}, which would handle the dead letter again")]
+    NotRunning(PathBuf),
+    /// The log cannot be exported.
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// A view cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// The output cannot be written.
     #[error("the events cannot be written")]
     Write(#[source] io::Error),
+}
+
+impl From<ProjectError> for OperatorError {
+    fn from(error: ProjectError) -> Self {
+        match error {
+            ProjectError::Refused(error) => error.into(),
+            ProjectError::Read(error) => error.into(),
+            ProjectError::Append(error) => error.into(),
+            ProjectError::Unreadable(error) => error.into(),
+        }
+    }
 }

@@ -1,63 +1,20 @@
-//! Reading the events of all projects, for display and for export.
+//! Reading the events of all projects, for display.
 
 use std::collections::VecDeque;
-use std::io::{self, Write};
+use std::io;
 
-use serde::Serialize;
+use streamio_core::operator::Filter;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::Commit;
-use streamio_events::event::EVENT_TYPES;
-use streamio_events::id::ProjectId;
 use streamio_events::log::ChangesError;
 use streamio_events::sqlite::SqliteLog;
 
 use super::error::OperatorError;
 use super::handle::Operator;
-use super::verify::Chains;
 use crate::changes::{self, Scope};
 
 /// How many changes are read at a time.
 const BATCH: usize = 1024;
-
-/// Which events to return.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Filter {
-    /// Only events of this project.
-    pub project_id: Option<ProjectId>,
-    /// Only events of these types, such as `video.ready`, or nouns, such as `video`. Empty: all types.
-    pub types: Vec<String>,
-}
-
-/// The size of an export.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct ExportSummary {
-    /// The number of commits, one per line.
-    pub commits: u64,
-    /// The number of events in these commits.
-    pub events: u64,
-}
-
-impl Filter {
-    /// The first requested type that does not exist.
-    pub fn unknown_type(&self) -> Option<&str> {
-        let is_known = |requested: &str| EVENT_TYPES.iter().any(|(kind, _)| is_of(kind, requested));
-        self.types.iter().map(String::as_str).find(|requested| !is_known(requested))
-    }
-
-    fn events(&self, commit: &Commit) -> impl Iterator<Item = CloudEvent> {
-        let of_project =
-            self.project_id.as_ref().is_none_or(|project_id| project_id == commit.stream.project_id());
-        let is_requested =
-            |kind: &str| self.types.is_empty() || self.types.iter().any(|requested| is_of(kind, requested));
-        CloudEvent::all(commit).filter(move |event| of_project && is_requested(&event.kind))
-    }
-}
-
-/// Whether an event type equals the requested type or has the requested noun.
-fn is_of(kind: &str, requested: &str) -> bool {
-    kind == requested || kind.split_once('.').is_some_and(|(noun, _)| noun == requested)
-}
 
 impl Operator {
     /// Calls `each` with the last `count` events that match `filter`, in the order in which they were recorded. With
@@ -102,31 +59,6 @@ impl Operator {
             }
         }
     }
-
-    /// Writes all current commits of the log, in the order in which they were recorded, as one JSON object per line.
-    /// They include the hashes of their streams' chains. Fails at a damaged commit, and at one that does not fit its stream's chain.
-    pub async fn export(&self, to: &mut impl Write) -> Result<ExportSummary, OperatorError> {
-        let end = self.log.last_position().await?;
-        let (mut written, mut chains) = (ExportSummary::default(), Chains::default());
-        let mut position = 0;
-        while position < end {
-            let changes = changes::read(&self.log, Scope::All, position, BATCH).await?;
-            let Some(last) = changes.last() else { break };
-            let last = last.position;
-            for change in changes.into_iter().take_while(|change| change.position <= end) {
-                let commit = &change.commit.map_err(ChangesError::from)?;
-                chains.follow(commit)?;
-                serde_json::to_writer(&mut *to, commit)
-                    .map_err(|error| OperatorError::Write(error.into()))?;
-                to.write_all(b"\n").map_err(OperatorError::Write)?;
-                written.commits += 1;
-                written.events += commit.events.len() as u64;
-            }
-            position = last;
-        }
-        to.flush().map_err(OperatorError::Write)?;
-        Ok(written)
-    }
 }
 
 /// The commits after `position`, which is advanced; `None` if there are none now. Damaged commits are reported and
@@ -153,7 +85,6 @@ async fn next(
 mod tests {
     use super::*;
     use crate::operator::IfMissing;
-    use streamio_events::audit;
 
     async fn operator(directory: &tempfile::TempDir) -> Operator {
         let operator = Operator::open(directory.path(), IfMissing::Create).unwrap();
@@ -222,21 +153,5 @@ mod tests {
         drop(receiver);
         other.suspend(&"acme".parse().unwrap(), None).await.unwrap();
         assert!(matches!(following.await.unwrap(), Err(OperatorError::Write(_))));
-    }
-
-    #[tokio::test]
-    async fn an_export_contains_chains_that_can_be_verified() {
-        let directory = tempfile::tempdir().unwrap();
-        let operator = operator(&directory).await;
-        let mut bytes = Vec::new();
-        let written = operator.export(&mut bytes).await.unwrap();
-        assert_eq!(written, ExportSummary { commits: 3, events: 5 });
-        let text = String::from_utf8(bytes).unwrap();
-        let commits: Vec<Commit> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        for project in ["acme", "zebra"] {
-            let stream = format!("project/{project}").parse().unwrap();
-            let head = audit::verify(&stream, commits.iter().filter(|commit| commit.stream == stream), None);
-            assert!(head.is_ok(), "{head:?}");
-        }
     }
 }

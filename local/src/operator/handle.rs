@@ -32,6 +32,11 @@ impl Operator {
         let data_dir = DataDir::open(path)?;
         Ok(Self { log: SqliteLog::open(data_dir.log())?, data_dir })
     }
+
+    /// The log.
+    pub(crate) fn log(&self) -> &SqliteLog {
+        &self.log
+    }
 }
 
 /// The file that every data directory has; the name is that of [`DataDir::log`].

@@ -1,17 +1,9 @@
 //! Projects and their API keys.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
-use data_encoding::HEXLOWER;
-use streamio_events::api_key::ApiKey;
-use streamio_events::commit::NewCommit;
-use streamio_events::event::{EventBody, Scope};
-use streamio_events::id::{CommitId, KeyId, ProjectId};
-use streamio_events::log::{AppendError, ChangesError, EventLog as _, EventLogExt as _, Expected};
-use streamio_events::project::{NewKey, Project, ProjectChanges, ProjectRefusal};
-use streamio_events::stream::StreamId;
-use streamio_events::timestamp::Timestamp;
+use streamio_core::operator::{NewApiKey, NewKeyOptions, ProjectCommands, ProjectList};
+use streamio_events::id::{KeyId, ProjectId};
+use streamio_events::log::ChangesError;
+use streamio_events::project::{Project, ProjectChanges};
 
 use super::error::OperatorError;
 use super::handle::Operator;
@@ -19,45 +11,21 @@ use crate::changes;
 use crate::clock;
 use crate::secrets::random;
 
-/// The environment in the API keys of this platform.
-const ENVIRONMENT: &str = "live";
-/// How often a command is retried if another process changes the same project at the same time.
-const MAX_CONFLICTS: u32 = 32;
 /// How many changes are read at a time.
 const BATCH: usize = 1024;
 
-/// The settings of a new API key.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NewKeyOptions {
-    /// The allowed uses; at least one.
-    pub scopes: Vec<Scope>,
-    /// A name for display.
-    pub label: Option<String>,
-    /// The time until it expires; `None`: never.
-    pub expires_in: Option<Duration>,
-}
-
-/// A new API key. The key itself cannot be read later: the log has only its hash.
-#[derive(Debug, Clone)]
-pub struct NewApiKey {
-    /// The project that the key belongs to.
-    pub project: Project,
-    /// The id of the key.
-    pub key_id: KeyId,
-    /// The key.
-    pub api_key: ApiKey,
-}
-
 impl Operator {
+    fn commands(&self) -> ProjectCommands<'_> {
+        ProjectCommands { log: &self.log, clock: &clock::now, random: &random::<32> }
+    }
+
     /// Creates a project and its first key, which has all scopes.
     pub async fn create_project(
         &self,
         id: &ProjectId,
         name: Option<String>,
     ) -> Result<NewApiKey, OperatorError> {
-        let all = vec![Scope::Upload, Scope::Playback, Scope::Read, Scope::Admin];
-        let options = NewKeyOptions { scopes: all, label: Some("first key".to_owned()), expires_in: None };
-        self.with_new_key(id, &options, |project, key| project.create(name.clone(), key)).await
+        Ok(self.commands().create_project(id, name).await?)
     }
 
     /// Creates a further key of a project.
@@ -66,7 +34,7 @@ impl Operator {
         id: &ProjectId,
         options: &NewKeyOptions,
     ) -> Result<NewApiKey, OperatorError> {
-        self.with_new_key(id, options, Project::create_key).await
+        Ok(self.commands().create_key(id, options).await?)
     }
 
     /// Revokes a key. A running platform stops accepting it shortly after.
@@ -76,115 +44,52 @@ impl Operator {
         key_id: &KeyId,
         reason: Option<&str>,
     ) -> Result<Project, OperatorError> {
-        self.change(id, "revoke key", clock::now(), |project| {
-            project.revoke_key(key_id, reason.map(str::to_owned))
-        })
-        .await
+        Ok(self.commands().revoke_key(id, key_id, reason).await?)
     }
 
     /// Changes settings of a project. They hold for attempts that begin later.
     pub async fn update(&self, id: &ProjectId, changes: &ProjectChanges) -> Result<Project, OperatorError> {
-        self.change(id, "update", clock::now(), |project| project.update(changes.clone())).await
+        Ok(self.commands().update(id, changes).await?)
     }
 
     /// Suspends a project: the API refuses its requests until it is resumed.
     pub async fn suspend(&self, id: &ProjectId, reason: Option<&str>) -> Result<Project, OperatorError> {
-        self.change(id, "suspend", clock::now(), |project| project.suspend(reason.map(str::to_owned))).await
+        Ok(self.commands().suspend(id, reason).await?)
     }
 
     /// Resumes a suspended project.
     pub async fn resume(&self, id: &ProjectId) -> Result<Project, OperatorError> {
-        self.change(id, "resume", clock::now(), Project::resume).await
+        Ok(self.commands().resume(id).await?)
     }
 
     /// The current state of the project.
     pub async fn project(&self, id: &ProjectId) -> Result<Project, OperatorError> {
-        let project = self.load(id).await?;
-        if project.exists { Ok(project) } else { Err(ProjectRefusal::NotFound(id.clone()).into()) }
+        Ok(self.commands().project(id).await?)
     }
 
     /// All projects, ordered by id.
     pub async fn projects(&self) -> Result<Vec<Project>, OperatorError> {
-        let mut projects: BTreeMap<ProjectId, Project> = BTreeMap::new();
+        let mut projects = ProjectList::default();
         let mut position = 0;
         loop {
             let changes = changes::read(&self.log, changes::Scope::ProjectStreams, position, BATCH).await?;
             let Some(last) = changes.last() else { break };
             position = last.position;
             for change in changes {
-                let commit = change.commit.map_err(ChangesError::from)?;
-                if let StreamId::Project(id) = &commit.stream {
-                    let project = projects.entry(id.clone()).or_insert_with(|| Project::new(id.clone()));
-                    project.apply_commit(&commit)?;
-                }
+                projects.apply(&change.commit.map_err(ChangesError::from)?)?;
             }
         }
-        Ok(projects.into_values().filter(|project| project.exists).collect())
-    }
-
-    async fn with_new_key(
-        &self,
-        id: &ProjectId,
-        options: &NewKeyOptions,
-        decide: impl Fn(&Project, NewKey) -> Result<Vec<EventBody>, ProjectRefusal>,
-    ) -> Result<NewApiKey, OperatorError> {
-        let api_key =
-            ApiKey::generate(ENVIRONMENT, random()).expect("the environment is two to eight letters");
-        let hash = api_key.hash();
-        let now = clock::now();
-        let project = self
-            .change(id, "create key", now, |project| {
-                let key = NewKey {
-                    hash,
-                    scopes: options.scopes.clone(),
-                    label: options.label.clone(),
-                    expires_at: options.expires_in.map(|after| now.plus(after)),
-                };
-                decide(project, key)
-            })
-            .await?;
-        Ok(NewApiKey { project, key_id: hash.key_id(), api_key })
-    }
-
-    /// Appends the events that `decide` returns for the current state of the project. Retries on conflicts. Returns the
-    /// project's state afterwards.
-    async fn change(
-        &self,
-        id: &ProjectId,
-        action: &str,
-        now: Timestamp,
-        decide: impl Fn(&Project) -> Result<Vec<EventBody>, ProjectRefusal>,
-    ) -> Result<Project, OperatorError> {
-        // Every command has its own commit id, so that equal commands are not deduplicated.
-        let commit_id = CommitId::derived_from(&["operator", action, &HEXLOWER.encode(&random::<16>())]);
-        let stream = StreamId::Project(id.clone());
-        let mut conflicts = 0;
-        loop {
-            let mut project = self.load(id).await?;
-            let events = decide(&project)?;
-            if events.is_empty() {
-                return Ok(project);
-            }
-            let commit = NewCommit::new(commit_id.clone(), now, events);
-            match self.log.append(&stream, Expected::Exactly(project.version), commit).await {
-                Ok(appended) => {
-                    project.apply_commit(&appended.commit)?;
-                    return Ok(project);
-                }
-                Err(AppendError::Conflict { .. }) if conflicts < MAX_CONFLICTS => conflicts += 1,
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
-    async fn load(&self, id: &ProjectId) -> Result<Project, OperatorError> {
-        let commits = self.log.read_to_end(&StreamId::Project(id.clone()), 1).await?;
-        Ok(Project::fold(id.clone(), &commits)?)
+        Ok(projects.into_projects())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use streamio_events::event::Scope;
+    use streamio_events::project::ProjectRefusal;
+
     use super::*;
     use crate::operator::IfMissing;
 

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use streamio_events::commit::NewCommit;
 use streamio_events::event::{
-    EventBody, ProcessingCompleted, ProcessingDispatched, ProcessingFailed, ProcessingProgressed,
-    ProcessingStarted, UploadCompleted, UploadGranted, VideoDeleted, VideoErrored, VideoReady,
+    EventBody, OutputsRemoved, ProcessingCompleted, ProcessingDispatched, ProcessingFailed,
+    ProcessingProgressed, ProcessingStarted, RemovalReason, UploadCompleted, UploadGranted, UploadRemoved,
+    VideoDeleted, VideoErrored, VideoReady,
 };
 use streamio_events::id::{CommitId, GrantId, KeyId, ProjectId, VideoId};
 use streamio_events::job::{Job, MediaLimits};
@@ -19,6 +20,7 @@ use streamio_events::object_key::SourceKey;
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
 use streamio_events::timestamp::Timestamp;
+use streamio_events::video::NULL_VERSION;
 
 use crate::projects::{ACME, COMMANDS, FEEDS, GLOBEX};
 
@@ -143,6 +145,10 @@ impl Video<'_> {
         }
         if stage == VideoStage::Deleted {
             self.append(after(20), VideoDeleted { generation: 1, bytes: 1_055_736 }).await;
+            self.append(after(21), OutputsRemoved { generation: 1 }).await;
+            let (s3_key, version_id) = (self.s3_key.clone(), NULL_VERSION.to_owned());
+            let reason = RemovalReason::Deleted;
+            self.append(after(21), UploadRemoved { s3_key, version_id, reason, bytes: 0 }).await;
         }
     }
 

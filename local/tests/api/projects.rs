@@ -3,8 +3,11 @@
 use streamio_edge::testing;
 use streamio_events::api_key::ApiKey;
 use streamio_events::commit::NewCommit;
-use streamio_events::event::{EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, Scope};
+use streamio_events::event::{
+    EventBody, KeyCreated, KeyRevoked, ProjectCreated, ProjectSuspended, ProjectUpdated, Scope,
+};
 use streamio_events::id::CommitId;
+use streamio_events::limits::{Limit, OwnLimits};
 use streamio_events::log::{EventLog as _, Expected};
 use streamio_events::sqlite::SqliteLog;
 use streamio_events::stream::StreamId;
@@ -24,6 +27,10 @@ pub(crate) const UPLOADS: &str = "uploads";
 pub(crate) const COMMANDS: &str = "commands";
 /// The project of the feed scenario.
 pub(crate) const FEEDS: &str = "feeds";
+/// A project that may store 1,000 bytes.
+pub(crate) const LIMITED: &str = "limited";
+/// A project that may store nothing.
+pub(crate) const FULL: &str = "full";
 
 /// The API keys.
 pub(crate) struct Keys {
@@ -41,6 +48,10 @@ pub(crate) struct Keys {
     pub(crate) commands: ApiKey,
     /// A key of [`FEEDS`] with the scope `admin`.
     pub(crate) feeds: ApiKey,
+    /// A key of [`LIMITED`] with the scope `admin`.
+    pub(crate) limited: ApiKey,
+    /// A key of [`FULL`] with the scope `admin`.
+    pub(crate) full: ApiKey,
 }
 
 impl Keys {
@@ -65,6 +76,8 @@ impl Keys {
             uploads: key(11),
             commands: key(12),
             feeds: key(13),
+            limited: key(14),
+            full: key(15),
         }
     }
 
@@ -85,6 +98,8 @@ impl Keys {
             &self.uploads,
             &self.commands,
             &self.feeds,
+            &self.limited,
+            &self.full,
         ]
     }
 }
@@ -116,6 +131,8 @@ pub(crate) async fn append_projects(log: &SqliteLog, keys: &Keys) {
         (UPLOADS, vec![key_created(&keys.uploads, admin, None)]),
         (COMMANDS, vec![key_created(&keys.commands, admin, None)]),
         (FEEDS, vec![key_created(&keys.feeds, admin, None)]),
+        (LIMITED, vec![key_created(&keys.limited, admin, None), stored_bytes(1000)]),
+        (FULL, vec![key_created(&keys.full, admin, None), stored_bytes(0)]),
     ] {
         let project_created = ProjectCreated { name: Some(format!("The project {project}")) }.into();
         let id = CommitId::derived_from(&["found", project]);
@@ -123,6 +140,12 @@ pub(crate) async fn append_projects(log: &SqliteLog, keys: &Keys) {
         let stream = StreamId::Project(project.parse().unwrap());
         log.append(&stream, Expected::Exactly(0), commit).await.unwrap();
     }
+}
+
+/// The event that limits the bytes that a project may store.
+fn stored_bytes(limit: u64) -> EventBody {
+    let limits = OwnLimits { stored_bytes: Some(Limit::AtMost(limit)), ..OwnLimits::default() };
+    ProjectUpdated { name: None, allow_truncated: None, limits: Some(limits) }.into()
 }
 
 /// The event that creates a key.

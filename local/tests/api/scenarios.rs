@@ -8,6 +8,7 @@ mod commands;
 mod feed;
 mod headers;
 mod isolation;
+mod limits;
 mod paths;
 mod playback;
 mod quota;
@@ -60,6 +61,8 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     headers::unused_headers,
     isolation::of_videos,
     isolation::of_keys_and_uploads,
+    limits::of_a_project_that_may_store_nothing,
+    limits::of_the_stated_size,
     paths::similar_to_a_call,
     paths::percent_encoded,
     paths::long,

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::Id;
 use crate::args::Connection;
-use crate::commands::confirm::{Removal, confirm};
+use crate::commands::confirm::{Change, confirm};
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -26,7 +26,7 @@ pub(super) async fn run(arguments: Delete, output: Output) -> Result<(), Failure
     let id = &arguments.id.0;
     if !arguments.yes {
         let question = format!("Delete {id}, its source and all outputs?");
-        confirm(&Removal {
+        confirm(&Change {
             subject: id.as_str(),
             verb: "delete",
             participle: "deleted",

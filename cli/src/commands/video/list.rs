@@ -57,7 +57,9 @@ pub(super) async fn run(arguments: List, output: Output) -> Result<(), Failure> 
             };
             [text(video, "videoId"), state, text(video, "createdAt"), text(video, "s3Key")]
         });
-        let shown = if page.data.is_empty() && (filter.is_any() || page.next_cursor.is_some()) {
+        let shown = if page.data.is_empty() && page.next_cursor.is_some() {
+            "There are no such videos in this part of the list.".to_owned()
+        } else if page.data.is_empty() && filter.is_any() {
             "There are no such videos.".to_owned()
         } else if page.data.is_empty() {
             "There are no videos yet. Upload one with `streamio upload FILE`.".to_owned()

@@ -127,7 +127,9 @@ pub(super) async fn run(arguments: Deliveries, output: Output) -> Result<(), Fai
                 last_error(delivery),
             ]
         });
-        let shown = if page.data.is_empty() && (query.is_any() || page.next_cursor.is_some()) {
+        let shown = if page.data.is_empty() && page.next_cursor.is_some() {
+            "There are no such deliveries in this part of the list.".to_owned()
+        } else if page.data.is_empty() && query.is_any() {
             "There are no such deliveries.".to_owned()
         } else if page.data.is_empty() {
             "Nothing was sent yet. Send an example with `streamio webhook test`.".to_owned()

@@ -5,7 +5,7 @@ use serde_json::json;
 use streamio_events::id::WebhookId;
 
 use crate::args::Connection;
-use crate::commands::confirm::{Removal, confirm};
+use crate::commands::confirm::{Change, confirm};
 use crate::commands::video::client;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -27,7 +27,7 @@ pub(super) async fn run(arguments: Remove, output: Output) -> Result<(), Failure
     let id = &arguments.id;
     if !arguments.yes {
         let question = format!("Remove {id}? Messages that have not arrived are not sent any more.");
-        confirm(&Removal {
+        confirm(&Change {
             subject: id.as_str(),
             verb: "remove",
             participle: "removed",

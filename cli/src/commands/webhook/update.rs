@@ -43,7 +43,7 @@ pub(crate) struct Switch {
 /// Runs `streamio webhook update`.
 pub(super) async fn run(arguments: Update, output: Output) -> Result<(), Failure> {
     // The API key is sent to the address of the API, and the field of the endpoint is called `url`, too.
-    if arguments.endpoint_url.is_none() && !arguments.connection.is_configured() {
+    if arguments.endpoint_url.is_none() && arguments.connection.may_be_mistaken()? {
         return Err(Failure::usage(
             "--url is the address of the API, to which the API key is sent, and not the endpoint's",
             "set the endpoint's address with --endpoint-url; if you mean another API, set STREAMIO_URL to its address",

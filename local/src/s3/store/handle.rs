@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 use std::fmt;
-use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -17,6 +16,7 @@ use super::manifests::{Comparison, Manifests};
 use super::space::{Space, available_space};
 use super::transaction::WriteTransaction;
 use super::{fault, lost_found, manifests, schema};
+use crate::lock_file::LockFile;
 use crate::s3::error::{IoContext as _, StoreError};
 
 /// The index's file.
@@ -60,7 +60,7 @@ struct Inner {
     /// The id of the latest event notification.
     latest_notification: watch::Sender<i64>,
     closed: CancellationToken,
-    _lock: File,
+    _lock: LockFile,
     /// Cancels `closed`. The last field, because fields are dropped in their order: the directory can be locked again then.
     _closes: DropGuard,
 }
@@ -241,22 +241,13 @@ impl Drop for Inner {
     }
 }
 
-/// Locks the store's directory until the file is closed.
+/// Locks the store's directory until the lock is dropped.
 ///
 /// # Errors
 /// [`StoreError::InUse`] while another process has it open.
-pub(super) fn lock(directory: &Path) -> Result<File, StoreError> {
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(directory.join("lock"))
-        .io_context("opening the lock file")?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: directory.to_owned() }),
-        Err(std::fs::TryLockError::Error(error)) => Err(error).io_context("locking the store"),
-    }
+pub(super) fn lock(directory: &Path) -> Result<LockFile, StoreError> {
+    let locked = LockFile::try_lock(&directory.join("lock")).io_context("locking the store")?;
+    locked.ok_or_else(|| StoreError::InUse { path: directory.to_owned() })
 }
 
 /// Whether this index, beside files of objects, is not the one through which they were written: nothing was ever written through it.
