@@ -45,7 +45,7 @@ pub(crate) fn run(workspace: &Workspace, command: &Command) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     run_child(cmd!(
         shell,
-        "{cargo} build -p streamio-lambdas -p streamio-worker -p streamio-emulator --all-features --bins"
+        "{cargo} build -p streamio -p streamio-lambdas -p streamio-worker -p streamio-emulator --all-features --bins"
     ))?;
     let child = match command {
         Command::Up(Up { port, short_timeouts }) => {

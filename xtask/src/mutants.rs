@@ -25,6 +25,30 @@ struct Area {
     programs: &'static [&'static str],
     /// Parts of the names of the tests that run; empty: all.
     tests: &'static [&'static str],
+    /// Parts of the names of tests that take long, and of those that hardly notice a change of this part.
+    slow: &'static [&'static str],
+}
+
+/// What is tested of the changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    /// All changes, without the slow tests and with few cases of each law. Most changes are noticed.
+    Quick,
+    /// The changes that no quick test noticed, with all tests.
+    Thorough,
+}
+
+impl Pass {
+    /// How many cases of each law are tried; `None`: as many as the law itself states.
+    fn cases(self) -> Option<&'static str> {
+        (self == Self::Quick).then_some("16")
+    }
+
+    /// The arguments of the test programs of `area`.
+    fn tests(self, area: &Area) -> impl Iterator<Item = &'static str> {
+        let slow = if self == Self::Quick { area.slow } else { &[] };
+        area.tests.iter().copied().chain(slow.iter().flat_map(|name| ["--skip", name]))
+    }
 }
 
 const AREAS: &[Area] = &[
@@ -35,6 +59,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-edge"],
         programs: &["--lib", "--test=signing"],
         tests: &[],
+        slow: &[],
     },
     Area {
         name: "keys",
@@ -48,6 +73,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-events"],
         programs: &["--lib"],
         tests: &[],
+        slow: &["dynamo::", "kinesis::", "sqlite::", "video::properties::", "webhook::"],
     },
     Area {
         name: "authentication",
@@ -56,6 +82,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-edge"],
         programs: &["--lib", "--test=api", "--test=directory"],
         tests: &[],
+        slow: &[],
     },
     Area {
         name: "policy",
@@ -64,6 +91,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-local"],
         programs: &["--lib", "--test=cdn"],
         tests: &[],
+        slow: &[],
     },
     Area {
         name: "fold",
@@ -72,6 +100,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-events"],
         programs: &["--lib"],
         tests: &[],
+        slow: &["dynamo::", "kinesis::", "sqlite::", "webhook::", "video::properties::"],
     },
     Area {
         name: "decide",
@@ -86,6 +115,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-events"],
         programs: &["--lib"],
         tests: &[],
+        slow: &["dynamo::", "kinesis::", "sqlite::", "webhook::", "video::properties::"],
     },
     Area {
         name: "delivery",
@@ -94,6 +124,7 @@ const AREAS: &[Area] = &[
         packages: &["streamio-core"],
         programs: &["--lib", "--test=batch", "--test=intake"],
         tests: &[],
+        slow: &[],
     },
     Area {
         name: "isolation",
@@ -102,13 +133,14 @@ const AREAS: &[Area] = &[
         packages: &["streamio-worker"],
         programs: &["--lib", "--test=ffmpeg"],
         tests: &["isolation", "sandbox", "process"],
+        slow: &[],
     },
 ];
 
 /// Change the code in many places, one at a time, and check that a test fails for each change
 ///
-/// Runs cargo-mutants on a copy of the workspace in `target/mutants`. A change that no test notices is printed and fails the
-/// command: add a test, or, if the change makes no difference that a test can see, an entry with the reason to `.cargo/mutants.toml`.
+/// Runs cargo-mutants on a copy of the workspace in `target/mutants`. All changes are tried with the quick tests, and those that no quick
+/// test notices again with all tests of their area. A change that no test notices is printed and fails the command: add a test, or, if the change makes no difference that a test can see, an entry with the reason to `.cargo/mutants.toml`.
 /// What an earlier run caught is not run again. All areas take hours.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  cargo xtask mutants --list\n  cargo xtask mutants keys fold\n  \
@@ -145,7 +177,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     workspace_copy::update(workspace, &copy, |_, content| Ok(content))?;
     let mut survived = Vec::new();
     for area in selected {
-        if !catches_all(workspace, &tools, &copy, area, args)? {
+        let catches = |pass| catches_all(workspace, &tools, &copy, area, args, pass);
+        if !catches(Pass::Quick)? && !catches(Pass::Thorough)? {
             survived.push(area.name);
         }
     }
@@ -156,7 +189,14 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 }
 
 /// Runs cargo-mutants for an area. Returns whether each change was noticed.
-fn catches_all(workspace: &Workspace, tools: &Tools, copy: &Path, area: &Area, args: &Args) -> Result<bool> {
+fn catches_all(
+    workspace: &Workspace,
+    tools: &Tools,
+    copy: &Path,
+    area: &Area,
+    args: &Args,
+    pass: Pass,
+) -> Result<bool> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
     let inherited = env::var_os("PATH").unwrap_or_default();
     let folders = [tools.cargo_mutants()?].into_iter().chain(env::split_paths(&inherited));
@@ -166,7 +206,7 @@ fn catches_all(workspace: &Workspace, tools: &Tools, copy: &Path, area: &Area, a
     let files = area.files.iter().flat_map(|file| ["--file", file]);
     let packages = area.packages.iter().flat_map(|package| ["--test-package", package]);
     let shard = args.shard.iter().flat_map(|shard| ["--shard", shard]);
-    let again = (!args.again).then_some("--iterate");
+    let again = (!args.again || pass == Pass::Thorough).then_some("--iterate");
     let _in_copy = shell.push_dir(copy);
     let command = cmd!(
         shell,
@@ -179,13 +219,17 @@ fn catches_all(workspace: &Workspace, tools: &Tools, copy: &Path, area: &Area, a
     // For the build, too: otherwise every test program of the packages is built for each change.
     .args(area.programs.iter().map(|program| format!("--cargo-arg={program}")))
     .args(["--", "--"])
-    .args(area.tests)
+    .args(pass.tests(area))
     .env("PATH", path)
     .envs(tools.environment()?)
     .env("CARGO_TARGET_DIR", workspace.target().join("mutants/target"))
     .env("INSTA_UPDATE", "no")
-    // A law that a change breaks is broken in most cases.
-    .env("PROPTEST_CASES", "64");
+    // A change builds little more than its own function again.
+    .env("CARGO_INCREMENTAL", "1")
+    .env("CARGO_PROFILE_DEV_DEBUG", "0")
+    .envs(pass.cases().map(|cases| ("PROPTEST_CASES", cases)))
+    // The smallest case that fails is not needed.
+    .env("PROPTEST_MAX_SHRINK_ITERS", "0");
     let result = run_child(command);
     if result.as_ref().is_err_and(anyhow::Error::is::<Interrupted>) {
         return result.map(|()| false);

@@ -15,5 +15,8 @@ pub(crate) struct Args {}
 /// Runs the command.
 pub(crate) fn run(workspace: &Workspace, _: &Args) -> Result<()> {
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
-    run_child(cmd!(shell, "{cargo} run --quiet -p streamio-emulator --all-features -- scale"))
+    run_child(cmd!(
+        shell,
+        "{cargo} run --quiet -p streamio-emulator --bin streamio-emulator --all-features -- scale"
+    ))
 }

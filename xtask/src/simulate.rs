@@ -14,6 +14,9 @@ use crate::workspace::Workspace;
 /// The name of the test that runs the seeds.
 const TEST: &str = "every_invariant_holds_in_every_run";
 
+/// The crates that the profile `dev` optimizes.
+const CRATES: [&str; 2] = ["streamio-core", "streamio-events"];
+
 /// Run the application on simulated stores in virtual time, with random faults, and check what must hold
 ///
 /// Each run has a seed, which determines everything in it. Runs the seeds until one breaks an invariant, and prints the smallest
@@ -39,15 +42,23 @@ pub(crate) struct Args {
     planted: Option<Vec<String>>,
 }
 
+/// The arguments with which Cargo builds the crates that have a level of optimization of their own with `level`, too, which is that of
+/// all others.
+fn opt_levels(level: Option<&str>) -> Vec<String> {
+    let of_crate = |name, level| format!("--config=profile.dev.package.{name}.opt-level={level}");
+    level.into_iter().flat_map(|level| CRATES.map(|name| of_crate(name, level))).collect()
+}
+
 /// Runs the simulation, or the planted bugs.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
     if let Some(names) = &args.planted {
         return planted::run(workspace, names, args.seeds);
     }
     let (shell, cargo) = (&workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
+    let levels = opt_levels(env::var("CARGO_PROFILE_DEV_OPT_LEVEL").ok().as_deref());
     let test = cmd!(
         shell,
-        "{cargo} test -p streamio-core --all-features --test simulation -- --exact {TEST} --nocapture"
+        "{cargo} test -p streamio-core --all-features --test simulation {levels...} -- --exact {TEST} --nocapture"
     );
     let numbers = [("SEED", args.seed), ("SEEDS", args.seeds), ("HOURS", args.hours)];
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, number?.to_string())));

@@ -114,8 +114,7 @@ impl<'a> Copy<'a> {
         let (shell, cargo) = (&self.workspace.shell, env::var("CARGO").unwrap_or_else(|_| "cargo".into()));
         cmd!(shell, "{cargo} test -p streamio-core --all-features --test simulation")
             .env("CARGO_TARGET_DIR", self.root.join("target"))
-            // One build runs many thousand seeds, and nobody debugs it.
-            .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+            // Nobody debugs it.
             .env("CARGO_PROFILE_DEV_DEBUG", "0")
     }
 }

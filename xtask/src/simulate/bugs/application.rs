@@ -97,8 +97,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "cleanup-trusts-an-old-state",
         file: "core/src/reactions/cleanup.rs",
-        text: "        catch_up(ports.log, video).await?;\n",
-        replacement: "        if !PLANTED {\n            catch_up(ports.log, video).await?;\n        }\n",
+        text: "    if !seen.is_empty() {\n",
+        replacement: "    if !seen.is_empty() && !PLANTED {\n",
         breaks: "what was published during a cleanup is removed",
     },
     Bug {
@@ -107,6 +107,13 @@ pub(super) const BUGS: &[Bug] = &[
         text: "        objects.delete(processed, stable_key.as_str(), etag).await?;\n",
         replacement: "        if !PLANTED {\n            objects.delete(processed, stable_key.as_str(), etag).await?;\n        }\n",
         breaks: "a deleted video can still be played",
+    },
+    Bug {
+        name: "failed-removal-of-outputs-is-recorded",
+        file: "core/src/reactions/cleanup.rs",
+        text: "    let none_is_left = remove_unused(ports, video).await?;\n",
+        replacement: "    let removed = remove_unused(ports, video).await;\n    let none_is_left = if PLANTED { removed.unwrap_or(true) } else { removed? };\n",
+        breaks: "outputs of a deleted video are recorded as removed that still exist",
     },
     Bug {
         name: "sweep-forgets-a-failed-video",
@@ -195,8 +202,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "feed-failure-is-ignored",
         file: "core/src/views/projection.rs",
-        text: "[computed.err(), placed.err().map(ProjectionError::from)]",
-        replacement: "[computed.err(), placed.err().map(ProjectionError::from).filter(|_| !PLANTED)]",
+        text: "[computed.err(), placed.err()]",
+        replacement: "[computed.err(), placed.err().filter(|_| !PLANTED)]",
         breaks: "a commit is missing in its project's feed",
     },
     Bug {
@@ -219,6 +226,13 @@ pub(super) const BUGS: &[Bug] = &[
         text: "                return Ok(Progress::Home(project.version, error));\n            }\n",
         replacement: "                return Ok(Progress::Home(project.version, error));\n            }\n            if PLANTED {\n                return Ok(Progress::Edge(project.version));\n            }\n",
         breaks: "an older record of a key replaces a newer one at the edge",
+    },
+    Bug {
+        name: "source-without-version-is-kept",
+        file: "core/src/reactions/cleanup.rs",
+        text: "    if let Some(deletion) = video.deletion_of_source()\n",
+        replacement: "    if let Some(deletion) = video.deletion_of_source().filter(|_| !PLANTED)\n",
+        breaks: "the file of a deleted video stays in a bucket without versions",
     },
     Bug {
         name: "rebuild-leaves-gaps",

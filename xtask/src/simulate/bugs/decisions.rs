@@ -125,8 +125,8 @@ pub(super) const BUGS: &[Bug] = &[
     Bug {
         name: "deletion-removes-what-is-being-published",
         file: "events/src/video/publication.rs",
-        text: "if self.unpublished.is_some() || matches!",
-        replacement: "if (self.unpublished.is_some() && !PLANTED) || matches!",
+        text: "        self.unpublished.is_some() || matches!",
+        replacement: "        (self.unpublished.is_some() && !PLANTED) || matches!",
         breaks: "an earlier deletion removes what a continued publication writes",
     },
     Bug {
@@ -170,6 +170,13 @@ pub(super) const BUGS: &[Bug] = &[
         text: "known.since.plus(policy.rejected_retention),",
         replacement: "known.since.plus(if PLANTED { std::time::Duration::ZERO } else { policy.rejected_retention }),",
         breaks: "rejected and replaced versions are removed at once",
+    },
+    Bug {
+        name: "removal-of-outputs-is-never-due",
+        file: "events/src/video/decide/removal.rs",
+        text: "    outputs.into_iter().chain(source).min()\n",
+        replacement: "    outputs.into_iter().chain(source).min().filter(|_| !PLANTED)\n",
+        breaks: "a deleted video whose removal failed can be played without an end",
     },
     Bug {
         name: "grant-closes-without-grace",
@@ -219,5 +226,19 @@ pub(super) const BUGS: &[Bug] = &[
         text: ".then_some(recorded),",
         replacement: ".then_some(recorded)\n        .filter(|_| !PLANTED),",
         breaks: "an upload whose grant is late is refused",
+    },
+    Bug {
+        name: "late-grant-without-versions",
+        file: "events/src/video/decide/upload.rs",
+        text: "let waits = if object.version_id.is_some() || policy.grant_wait.is_zero() {",
+        replacement: "let waits = if object.version_id.is_some() || policy.grant_wait.is_zero() || PLANTED {",
+        breaks: "an upload whose grant is late is refused in a bucket without versions",
+    },
+    Bug {
+        name: "full-disk-is-permanent",
+        file: "events/src/log.rs",
+        text: "impl Retryable for AppendError {\n    fn is_retryable(&self) -> bool {\n        matches!(self, Self::Unavailable(_))",
+        replacement: "impl Retryable for AppendError {\n    fn is_retryable(&self) -> bool {\n        matches!(self, Self::Unavailable(source) if !(PLANTED && source.to_string().contains(\"disk is full\")))",
+        breaks: "work is given up while the disk of the log is full",
     },
 ];

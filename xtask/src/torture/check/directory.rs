@@ -74,6 +74,7 @@ fn is_documented(path: &str) -> bool {
         "audit.json",
         "platform.json",
         "platform.lock",
+        "replay.lock",
         "s3/lock",
         "s3/manifests/buckets.json",
     ];
