@@ -125,8 +125,18 @@ pub struct KnownObject {
     pub status: ObjectStatus,
     /// Since when.
     pub since: Timestamp,
+    /// When it was received, if that was before it had this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub received_at: Option<Timestamp>,
     /// The version of the stream that records it.
     pub recorded: u64,
+}
+
+impl KnownObject {
+    /// When the log first recorded it.
+    pub fn known_at(&self) -> Timestamp {
+        self.received_at.map_or(self.since, |received_at| received_at.min(self.since))
+    }
 }
 
 /// Why an object is not the source of its video.

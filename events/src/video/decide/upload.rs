@@ -96,7 +96,7 @@ pub fn object_arrived(
         for (grant_id, grant) in &grants {
             // What was known before a revocation had been uploaded before it.
             let revoked_at = revoked_at(project, &grant.key_id)
-                .filter(|revoked_at| known.is_none_or(|known| *revoked_at <= known.since));
+                .filter(|revoked_at| known.is_none_or(|known| *revoked_at <= known.known_at()));
             match compare(video, object, details, grant, revoked_at) {
                 Match::Satisfied => {
                     return match limit_exceeded {

@@ -63,7 +63,8 @@ impl Video {
             return;
         }
         let recorded = self.version;
-        self.objects.push(KnownObject { object, status: ObjectStatus::Received, since: at, recorded });
+        let status = ObjectStatus::Received;
+        self.objects.push(KnownObject { object, status, since: at, received_at: None, recorded });
     }
 
     pub(super) fn upload_rejected(&mut self, at: Timestamp, rejected: UploadRejected) {
@@ -87,10 +88,15 @@ impl Video {
         if object.version_id.is_some() {
             // An object that is rejected again, for another reason, is not kept longer.
             let since = before
+                .as_ref()
                 .filter(|known| matches!(known.status, ObjectStatus::Rejected { .. }))
                 .map_or(at, |known| known.since);
+            let received_at = before.and_then(|known| match known.status {
+                ObjectStatus::Received => Some(known.since),
+                _ => known.received_at,
+            });
             let status = ObjectStatus::Rejected { code: error.code.clone() };
-            self.objects.push(KnownObject { object, status, since, recorded: self.version });
+            self.objects.push(KnownObject { object, status, since, received_at, recorded: self.version });
         } else {
             self.record_arrival(at, object.sequencer, &object.etag, found);
         }
@@ -184,7 +190,8 @@ impl Video {
             details: None,
             grant_id: None,
         };
-        self.objects.push(KnownObject { object, status, since: at, recorded: self.version });
+        let recorded = self.version;
+        self.objects.push(KnownObject { object, status, since: at, received_at: None, recorded });
     }
 
     fn forget(&mut self, object: &SourceObject) -> Option<KnownObject> {
