@@ -25,19 +25,28 @@ export function takeEnded() {
   return before;
 }
 
-/** Returns a promise that settles as `promise` does. It rejects as soon as the instance that would settle `promise` ends. */
-export function whileInstanceLives(promise) {
-  return new Promise((resolve, reject) => {
-    pending.add(reject);
-    promise.then(
-      (value) => {
-        pending.delete(reject);
-        resolve(value);
-      },
-      (error) => {
-        pending.delete(reject);
-        reject(error);
-      },
-    );
+/**
+ * For how long a request waits for the instance at most, in milliseconds. Longer than the timeouts of everything that a request calls
+ * together, so that it ends only what nothing else does.
+ */
+const LONGEST_WAIT = 120_000;
+
+/** Settles as `promise` does. Rejects as soon as the instance that would settle `promise` ends. */
+export async function whileInstanceLives(promise) {
+  let rejectWaiting;
+  const ended = new Promise((_, reject) => {
+    rejectWaiting = reject;
   });
+  pending.add(rejectWaiting);
+  // The runtime cancels a request that waits for nothing of its own, because its code seems to hang. After the end of the instance that is
+  // so from the completion of the request's last operation until the rejection arrives, which comes from another request. A timer is an
+  // operation, too.
+  const timer = setTimeout(rejectWaiting, LONGEST_WAIT, new Error("the instance has not answered"));
+  try {
+    return await Promise.race([promise, ended]);
+  } finally {
+    // Here and not where the rejection begins: timers are numbered in each request, and that is another one.
+    clearTimeout(timer);
+    pending.delete(rejectWaiting);
+  }
 }
