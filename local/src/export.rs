@@ -27,7 +27,7 @@ use self::chunk::Chunk;
 pub use self::error::ExportError;
 pub use self::lines::{Lines, Packed};
 pub use self::options::{Compression, ExportOptions, Format};
-pub use self::parts::{COMMITS_PER_CHUNK, PartsError, write_parts};
+pub use self::parts::{PartsError, write_parts};
 pub use self::read::open;
 pub use self::target::{Destination, FileTarget, Output};
 use crate::data_dir::DataDir;

@@ -110,6 +110,36 @@ async fn an_interrupted_export_is_continued_and_never_overwritten() {
 }
 
 #[tokio::test]
+async fn a_file_is_written_by_one_export_at_a_time() {
+    let data = two_projects().await;
+    let to = tempfile::tempdir().unwrap();
+    let (file, partial) = (to.path().join("events.jsonl"), to.path().join("events.jsonl.partial"));
+    let other = std::fs::File::create(&partial).unwrap();
+    other.lock().unwrap();
+    let export = ["events", "export", "--resume", "--output", file.to_str().unwrap()];
+    let refused = run_on(data.path(), &export).await;
+    let message = "error: another export writes ";
+    assert!(refused.code == Some(1) && refused.stderr.starts_with(message) && !file.exists(), "{refused:?}");
+    drop(other);
+    run_on(data.path(), &export).await.ok();
+    assert!(file.exists() && !partial.exists());
+}
+
+#[tokio::test]
+async fn an_export_of_one_project_has_its_commits_only() {
+    let data = two_projects().await;
+    for format in ["cloudevents", "commits"] {
+        let export = ["events", "export", "--format", format];
+        let all = run_on(data.path(), &export).await.ok();
+        let acme = run_on(data.path(), &[&export[..], &["--project", "acme"]].concat()).await.ok();
+        assert!(!acme.stdout.is_empty() && all.stdout.starts_with(&acme.stdout), "{acme:?}");
+        assert!(!acme.stdout.contains("zebra") && all.stdout.contains("zebra"), "{acme:?}");
+        let none = run_on(data.path(), &[&export[..], &["--project", "acm"]].concat()).await.ok();
+        assert_eq!(none.stdout, "");
+    }
+}
+
+#[tokio::test]
 async fn an_export_has_the_cloud_events_that_tail_prints() {
     let data = two_projects().await;
     let tail = run_on(data.path(), &["events", "tail"]).await.ok();

@@ -42,5 +42,5 @@ pub enum AwsOperatorError {
     Answer(String),
     /// The output cannot be written.
     #[error("the events cannot be written")]
-    Write(#[source] io::Error),
+    Write(#[from] io::Error),
 }

@@ -30,6 +30,10 @@ impl Chunk {
     ) -> Result<Self, ReadError> {
         let (mut lines, mut chain, mut damaged) = (Lines::default(), Vec::new(), None);
         reader.positions(after, until, |commit| {
+            let stream = commit.as_ref().map_or_else(|damaged| &*damaged.stream, |commit| commit.stream);
+            if !options.has_stream_of_name(stream) {
+                return ControlFlow::Continue(());
+            }
             match commit.and_then(|commit| add(&mut lines, &commit, options.format)) {
                 Ok(link) => {
                     chain.push(link);

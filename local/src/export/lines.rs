@@ -7,7 +7,14 @@ use serde::Serialize;
 use streamio_events::cloud_event::CloudEvent;
 use streamio_events::commit::Commit;
 
+use super::CHUNK;
 use super::options::{Compression, Format};
+
+/// How many commits are encoded and compressed together in an export that is divided by commits. It is part of the form of such exports.
+const COMMITS_PER_CHUNK: u64 = CHUNK;
+
+/// How many bytes of lines are, before they are as many commits. Bounds the memory for commits with many events. Part of the form, too.
+const BYTES_PER_CHUNK: usize = 4 << 20;
 
 /// The level of Zstandard. It is part of the form of compressed exports.
 const ZSTD_LEVEL: i32 = 3;
@@ -38,9 +45,9 @@ impl Lines {
         Ok(())
     }
 
-    /// The number of commits.
-    pub fn commits(&self) -> u64 {
-        self.commits
+    /// Whether the lines are enough for a chunk of an export that is divided by commits.
+    pub fn is_chunk(&self) -> bool {
+        self.commits == COMMITS_PER_CHUNK || self.plain.len() >= BYTES_PER_CHUNK
     }
 
     /// Compresses the lines. Equal lines give equal bytes. No lines give no bytes.

@@ -4,14 +4,11 @@ use std::collections::VecDeque;
 
 use tokio::sync::mpsc::Receiver;
 
+use super::ExportSummary;
 use super::error::ExportError;
 use super::lines::Packed;
 use super::target::Destination;
-use super::{CHUNK, ExportSummary};
 use crate::progress::Progress;
-
-/// How many commits are encoded and compressed together. It is part of the form of exports.
-pub const COMMITS_PER_CHUNK: u64 = CHUNK;
 
 /// Why an export of several parts was not completed.
 #[derive(Debug, thiserror::Error)]

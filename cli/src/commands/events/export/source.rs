@@ -77,10 +77,10 @@ impl Source {
         progress: Arc<Progress>,
     ) -> Result<ExportSummary, NotExported> {
         match self {
-            Self::Local(operator, options) => Ok(operator.export(*options, to, progress).await?),
+            Self::Local(operator, options) => Ok(operator.export(options.clone(), to, progress).await?),
             #[cfg(feature = "aws")]
             Self::Aws(operator, options, range) => {
-                let exported = aws::export(operator, *options, *range, to, progress).await;
+                let exported = aws::export(operator, options, *range, to, progress).await;
                 exported.map_err(|error| match error {
                     PartsError::Part(error) => NotExported::Failed(crate::commands::aws::failure(error)),
                     PartsError::Export(error) => OperatorError::Export(error).into(),
