@@ -59,11 +59,11 @@ pub(super) async fn verify(
     };
     operator.verify(on_progress, &mut verification).await?;
     report("verifying the log", 100);
-    checkpoints::renew(operator.log(), directory).await?;
-    drop(operator);
     if !verification.findings.is_empty() {
         return Err(BackupError::LogChanged(verification.findings));
     }
+    checkpoints::renew(operator.log(), directory).await?;
+    drop(operator);
     let log = directory.join(LOG);
     blocking(move || snapshot::settle(&log)).await?;
     Ok(Contents {

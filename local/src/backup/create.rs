@@ -31,10 +31,10 @@ pub async fn back_up(data: &Path, to: &Path, report: Report) -> Result<Manifest,
     refuse_inside(&data, to)?;
     let target = Target::begin(to)?;
     let (from, copy, progress) = (directory, target.partial().to_owned(), report.clone());
-    let (files, checkpoints) = blocking(move || take_over(&from, &copy, &progress)).await?;
+    let files = blocking(move || take_over(&from, &copy, &progress)).await?;
     let has_store = files.is_some();
     let contents = contents::verify(target.partial(), &data, files, &report, 60).await?;
-    blocking(move || finish(target, has_store, checkpoints, contents)).await
+    blocking(move || finish(target, has_store, contents)).await
 }
 
 /// Refuses a backup in the data directory: it would be lost with it.
@@ -49,14 +49,10 @@ fn refuse_inside(data: &Path, to: &Path) -> Result<(), BackupError> {
 }
 
 /// Copies the databases, the checkpoints and the small files, and takes over the files of objects. Returns these, if there is an object
-/// store, and the paths of the checkpoints.
-fn take_over(
-    directory: &DataDir,
-    to: &Path,
-    report: &Report,
-) -> Result<(Option<Files>, Vec<String>), BackupError> {
+/// store.
+fn take_over(directory: &DataDir, to: &Path, report: &Report) -> Result<Option<Files>, BackupError> {
     // Before the log is read: a checkpoint is of commits that are in the log.
-    let checkpoints = checkpoints::copy_all(directory, to)?;
+    checkpoints::copy_all(directory, to)?;
     let data = directory.path();
     let (store, index) = (data.join(STORE), data.join(INDEX));
     let mut files = if index.is_file() {
@@ -83,7 +79,7 @@ fn take_over(
             files::copy(&from, &to.join(name)).map_err(io("copy", &from))?;
         }
     }
-    Ok((files, checkpoints))
+    Ok(files)
 }
 
 /// Reads both databases at one moment, and takes over the files that the index names at that moment. Files can be removed between the
@@ -120,15 +116,11 @@ fn snapshot_with_files(
 }
 
 /// Describes the verified backup and gives it its name.
-fn finish(
-    target: Target,
-    has_store: bool,
-    checkpoints: Vec<String>,
-    contents: Contents,
-) -> Result<Manifest, BackupError> {
+fn finish(target: Target, has_store: bool, contents: Contents) -> Result<Manifest, BackupError> {
     let directory = target.partial();
     let names = [LOG].into_iter().chain(has_store.then_some(INDEX)).chain(SMALL);
-    let names = names.filter(|name| directory.join(name).exists()).map(str::to_owned).chain(checkpoints);
+    let names = names.filter(|name| directory.join(name).exists()).map(str::to_owned);
+    let names = names.chain(checkpoints::paths(directory)?);
     let manifest = Manifest::of(directory, names, contents, now())?;
     manifest.write(directory)?;
     target.finish()?;
