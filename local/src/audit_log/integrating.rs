@@ -49,6 +49,8 @@ struct Schedule {
     position: u64,
     /// The projects that have commits to integrate, or a checkpoint to record.
     due: BTreeSet<ProjectId>,
+    /// Those of them that are not looked at yet in the present round.
+    round: BTreeSet<ProjectId>,
     /// When each of the projects is tried again that could not be integrated.
     failed: BTreeMap<ProjectId, Instant>,
     /// When each of the projects is due whose checkpoint has commits that no recorded one has.
@@ -105,8 +107,11 @@ impl Audit {
             }
             schedule.wake(now);
             // Each project in its turn: one with many commits delays no other by more than a batch.
-            for project_id in std::mem::take(&mut schedule.due) {
-                self.turn(schedule, project_id).await;
+            schedule.round = std::mem::take(&mut schedule.due);
+            while let Some(project_id) = schedule.round.first().cloned() {
+                self.turn(schedule, &project_id).await;
+                // Only now: if this future is dropped before, the project is still due.
+                schedule.round.remove(&project_id);
             }
             if schedule.due.is_empty() {
                 let change_or_time = async {
@@ -125,6 +130,7 @@ impl Audit {
     /// Integrates what was appended since the last look. Records nothing: that would be a new commit.
     async fn integrate_rest(&self, schedule: &mut Schedule) {
         self.read(schedule).await;
+        schedule.due.append(&mut schedule.round);
         schedule.due.retain(|project_id| !schedule.failed.contains_key(project_id));
         while let Some(project_id) = schedule.due.pop_first() {
             match self.integrate(&project_id).await {
@@ -151,19 +157,19 @@ impl Audit {
     }
 
     /// Integrates a batch of a project's commits, and records the checkpoint if that is due and the tree has all commits.
-    async fn turn(&self, schedule: &mut Schedule, project_id: ProjectId) {
-        match self.integrate(&project_id).await {
-            Ok(Some(Integrated { more: true, .. })) => drop(schedule.due.insert(project_id)),
+    async fn turn(&self, schedule: &mut Schedule, project_id: &ProjectId) {
+        match self.integrate(project_id).await {
+            Ok(Some(Integrated { more: true, .. })) => drop(schedule.due.insert(project_id.clone())),
             Ok(_) => {
-                if let Some(after) = self.record(&project_id).await {
-                    schedule.unrecorded.insert(project_id, Instant::now() + after);
+                if let Some(after) = self.record(project_id).await {
+                    schedule.unrecorded.insert(project_id.clone(), Instant::now() + after);
                 } else {
-                    schedule.unrecorded.remove(&project_id);
+                    schedule.unrecorded.remove(project_id);
                 }
             }
             Err(error) => {
-                report(&project_id, &error);
-                schedule.failed.insert(project_id, Instant::now() + RETRY * self.intervals.signed);
+                report(project_id, &error);
+                schedule.failed.insert(project_id.clone(), Instant::now() + RETRY * self.intervals.signed);
             }
         }
     }
