@@ -26,3 +26,14 @@ async fn verify_finds_a_changed_event_in_all_projects_or_in_one() {
         (&1.into(), &Value::Array(vec![]), &Value::Array(vec![]))
     );
 }
+
+#[tokio::test]
+async fn recover_says_why_it_can_do_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    run_on(data.path(), &["project", "create", "acme"]).await.ok();
+    let unknown = run_on(data.path(), &["audit", "recover", "acm"]).await;
+    assert!(unknown.code == Some(3) && unknown.stderr.contains("there is no project acm"), "{unknown:?}");
+    let without_key = run_on(data.path(), &["audit", "recover", "acme"]).await;
+    let message = "restore secrets.json and audit.json";
+    assert!(without_key.code == Some(1) && without_key.stderr.contains(message), "{without_key:?}");
+}

@@ -180,7 +180,8 @@ impl<'a> Comparison<'a> {
 
     /// Compares tiles that were computed from the commits with those that are stored.
     async fn compare(&mut self, files: impl IntoIterator<Item = TileFile>) -> Result<(), TileError> {
-        if self.all.len() > MAX_DAMAGED && self.has_tiles {
+        // Neither a further damaged tile nor an earlier changed commit can be found.
+        if self.first.is_some() && self.all.len() > MAX_DAMAGED && self.has_tiles {
             return Ok(());
         }
         let (mut entries, mut hashes) = (BTreeMap::new(), BTreeMap::new());

@@ -172,6 +172,19 @@ fn only_so_many_damaged_tiles_are_named() {
 }
 
 #[test]
+fn a_changed_commit_is_named_after_many_damaged_tiles() {
+    let (mut tiles, checkpoint, mut commits) = sound((MAX_DAMAGED as u64 + 9) * 256);
+    let entries = tiles.0.iter_mut().filter(|(tile, _)| tile.kind() == TileKind::Entries);
+    for (_, bytes) in entries.take(MAX_DAMAGED + 2) {
+        bytes.truncate(1);
+    }
+    let changed = (MAX_DAMAGED as u64 + 5) * 256 + 7;
+    commits[usize::try_from(changed).unwrap()] = commit(u64::MAX);
+    let found = compared(&tiles, &checkpoint, &commits);
+    assert!(matches!(found[..], [_, Finding::Commit { leaf, .. }] if leaf == changed), "{found:?}");
+}
+
+#[test]
 fn without_any_tile_only_the_roots_are_compared() {
     for size in [1, 300, MAX_DAMAGED as u64 * 256] {
         let (_, checkpoint, mut commits) = sound(size);

@@ -48,7 +48,7 @@ pub enum IntegrationError {
     /// The stored checkpoint is missing or older than one that the log records.
     #[error(
         "the log records a checkpoint of {recorded} commits, but the stored one {}: it was removed or replaced. If `streamio audit verify` \
-         finds nothing else, restore the file from a backup, or stop the platform and run `streamio audit recover --project PROJECT`",
+         finds nothing else, restore the file from a backup, or stop the platform and run `streamio audit recover PROJECT`",
         stored.map_or_else(|| "is missing".to_owned(), |stored| format!("is of {stored}"))
     )]
     Older {
