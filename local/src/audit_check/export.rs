@@ -1,6 +1,6 @@
 //! Compares an export of the log with a checkpoint.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Read as _};
 
 use serde::Serialize;
 use streamio_core::audit::checkpoint::CheckpointError;
@@ -13,6 +13,12 @@ use streamio_events::id::ProjectId;
 use streamio_events::stream::StreamId;
 
 use super::LogKey;
+
+/// The longest line, in bytes. A commit has at most some 350 KB.
+const MAX_LINE: u64 = 16 << 20;
+
+/// How many lines may be no commits. Each of them is a finding.
+const MAX_OTHERS: u64 = 1000;
 
 /// The result of comparing an export with a checkpoint.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -37,6 +43,12 @@ pub enum ExportError {
     /// The export has events instead of commits.
     #[error("line {0} of the export is an event and not a commit: it has no hashes")]
     Events(u64),
+    /// A line is longer than that of any commit.
+    #[error("line {0} of the file is too long for a commit: the file is no export")]
+    LongLine(u64),
+    /// Too many lines are no commits.
+    #[error("more than {0} lines of the file are not commits: it is no export")]
+    NoCommits(u64),
     /// The export cannot be read.
     #[error("the export cannot be read")]
     Read(#[from] io::Error),
@@ -45,7 +57,7 @@ pub enum ExportError {
 /// Compares the commits of the key's project in an export, one commit in JSON a line, with a checkpoint: their chains of hashes, the root of their
 /// tree, and the checkpoints that they record themselves. Lines of other projects are skipped.
 pub fn check_export(
-    export: impl BufRead,
+    mut export: impl BufRead,
     checkpoint: &str,
     key: &LogKey,
 ) -> Result<ExportCheck, ExportError> {
@@ -53,9 +65,16 @@ pub fn check_export(
     let project_id = key.project_id().clone();
     let mut check = ExportCheck { project_id, size: kept.size(), commits: 0, findings: Vec::new() };
     let mut known = vec![Known { name: "the checkpoint".to_owned(), checkpoint: kept }];
-    let (mut chains, mut hashes) = (Chains::default(), Vec::new());
-    for (number, line) in (1_u64..).zip(export.split(b'\n')) {
-        let line = line?;
+    let (mut chains, mut hashes, mut others) = (Chains::default(), Vec::new(), 0);
+    let mut line = Vec::new();
+    for number in 1.. {
+        line.clear();
+        if export.by_ref().take(MAX_LINE + 1).read_until(b'\n', &mut line)? == 0 {
+            break;
+        }
+        if line.len() as u64 > MAX_LINE {
+            return Err(ExportError::LongLine(number));
+        }
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
@@ -65,6 +84,10 @@ pub fn check_export(
                 return Err(ExportError::Events(number));
             }
             Err(error) => {
+                others += 1;
+                if others > MAX_OTHERS {
+                    return Err(ExportError::NoCommits(MAX_OTHERS));
+                }
                 check.findings.push(format!("line {number} is not a commit: {error}"));
                 continue;
             }

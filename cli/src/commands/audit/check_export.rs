@@ -14,7 +14,7 @@ pub(super) const HELP: &str = "\
 Examples:
   streamio audit check-export archive.jsonl.zst --checkpoint kept.checkpoint --public-key \"$KEY\"
 
-Needs no platform and no data directory. FILE is what `streamio events export --format commits` wrote, compressed or not; lines of other projects are skipped. KEY is the publicKey of `GET \
+Needs no platform and no data directory. FILE is what `streamio events export --format commits --project PROJECT` wrote, compressed or not; lines of other projects are skipped. KEY is the publicKey of `GET \
 /audit/public-key`, and the checkpoint is what `GET /audit/checkpoint` returned; keep both where the operator cannot change them. Computes the hashes \
 of all commits again, their chains and the root of their tree.";
 
@@ -37,10 +37,10 @@ pub(super) fn run(arguments: &CheckExport, output: Output) -> Result<(), Failure
     let note = std::fs::read_to_string(checkpoint).map_err(|error| unreadable(checkpoint, &error))?;
     let lines = open(export).map_err(|error| unreadable(export, &error))?;
     let found = check_export(lines, &note, public_key).map_err(|error| match error {
-        ExportError::Events(_) => Failure::new(
+        ExportError::Events(_) | ExportError::LongLine(_) | ExportError::NoCommits(_) => Failure::new(
             Exit::Failed,
             format!("{}: {error}", export.display()),
-            "ask the operator for an export that was made with `streamio events export --format commits`",
+            "ask the operator for an export that was made with `streamio events export --format commits --project PROJECT`",
         ),
         ExportError::Read(error) => unreadable(export, &error),
         ExportError::Checkpoint(_) => Failure::new(

@@ -135,6 +135,20 @@ async fn an_export_of_events_is_refused() {
     assert!(matches!(refused, Err(ExportError::Events(1))), "{refused:?}");
 }
 
+/// The file is somebody else's, and may be anything.
+#[tokio::test]
+async fn a_file_that_is_no_export_is_refused_in_bounded_memory() {
+    let commits = log(|number| number).await;
+    let checked = |file: &str| check_export(file.as_bytes(), &checkpoint(&commits, 5), &key());
+    let others = "{}\n".repeat(usize::try_from(MAX_OTHERS).unwrap());
+    assert!(checked(&others).unwrap().findings.len() > 1000);
+    assert!(matches!(checked(&(others + "{}\n")), Err(ExportError::NoCommits(MAX_OTHERS))));
+    let line = "x".repeat(usize::try_from(MAX_LINE).unwrap() + 1);
+    let long = format!("{}{line}", text(&commits));
+    let expected = commits.len() as u64 + 1;
+    assert!(matches!(checked(&long), Err(ExportError::LongLine(number)) if number == expected));
+}
+
 #[tokio::test]
 async fn a_checkpoint_of_another_log_or_key_is_an_error() {
     let commits = log(|number| number).await;
