@@ -55,9 +55,11 @@ pub(super) fn failure(error: OperatorError) -> Failure {
         OperatorError::Store(StoreError::InUse { .. }) => {
             Failure::new(Exit::Failed, message, "the platform runs on the data directory")
         }
-        OperatorError::Replay(ReplayError::Stopped) => {
-            Failure::new(Exit::Interrupted, message, "the live view is as it was")
-        }
+        OperatorError::Replay(ReplayError::Stopped) => Failure::new(
+            Exit::Interrupted,
+            message,
+            "the live view is as it was; or, with --swap, some of the rows that differ are replaced, which the same command continues",
+        ),
         OperatorError::Replay(ReplayError::NoViews(_)) => Failure::new(
             Exit::NotFound,
             message,

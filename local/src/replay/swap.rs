@@ -12,28 +12,39 @@ use super::options::View;
 use super::stream_rows::{Limit, fold};
 use super::tables::Table;
 
-/// Replaces the rows that differ, in one transaction, as of the position that the live view then has.
+/// How many units are replaced in one transaction. Meanwhile the platform cannot write the view, and what waits to read it waits, too.
+const UNITS: usize = 64;
+
+/// The rows of a unit that differ.
+type OfUnit<'a> = (&'a str, Vec<&'a Difference>);
+
+/// Replaces the rows that differ. Those of one unit are replaced together, as of the position that the live view then has.
 pub(super) fn swap(
     engine: &Engine<'_>,
     live: &LiveView,
     differences: &[Difference],
     reached: &mut Reached,
 ) -> Result<(), ReplayError> {
-    live.execute("BEGIN IMMEDIATE")?;
-    let replaced = replace(engine, live, differences, reached);
-    live.execute(if replaced.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
-    replaced
+    let units: Vec<OfUnit<'_>> = by_unit(differences).into_iter().collect();
+    for units in units.chunks(UNITS) {
+        engine.check_stopped()?;
+        live.execute("BEGIN IMMEDIATE")?;
+        let replaced = replace(engine, live, units, reached);
+        live.execute(if replaced.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
+        replaced?;
+    }
+    Ok(())
 }
 
 fn replace(
     engine: &Engine<'_>,
     live: &LiveView,
-    differences: &[Difference],
+    units: &[OfUnit<'_>],
     reached: &mut Reached,
 ) -> Result<(), ReplayError> {
     engine.follow(live, reached)?;
     let Reached { position, ref mut scope, .. } = *reached;
-    for (unit, differences) in by_unit(differences) {
+    for (unit, differences) in units {
         if !scope.has_unit(unit) {
             continue;
         }

@@ -80,10 +80,10 @@ pub(super) async fn run(arguments: Replay, output: Output) -> Result<(), Failure
     let replayed = with_progress(output, "Replaying", &progress, replaying).await;
     let report = replayed.map_err(failure)?;
     output.result(&report, || text(&report, &options, dry_run))?;
-    outcome(&report)
+    outcome(&report, dry_run)
 }
 
-fn outcome(report: &Report) -> Result<(), Failure> {
+fn outcome(report: &Report, dry_run: bool) -> Result<(), Failure> {
     let failed = |message: String, hint: &str| Err(Failure::new(Exit::Failed, message, hint));
     if !report.unreadable.is_empty() {
         return failed(
@@ -98,7 +98,11 @@ fn outcome(report: &Report) -> Result<(), Failure> {
     if !is_equal {
         return failed(
             format!("rows that differ: {}", report.differences.len()),
-            "`--dry-run` prints them, `--swap` replaces them",
+            if dry_run {
+                "`--swap` replaces them"
+            } else {
+                "`--dry-run` prints them, `--swap` replaces them"
+            },
         );
     }
     Ok(())
