@@ -41,7 +41,10 @@ impl Selection {
             }
         }
         selected.retain(|it| self.passes(it));
-        selected.sort_by(|a, b| (a.at, a.function, &a.id).cmp(&(b.at, b.function, &b.id)));
+        // Ids that are positions in a log are in the order of the log, which is that of their lengths first.
+        selected.sort_by(|a, b| {
+            (a.at, a.function, a.id.len(), &a.id).cmp(&(b.at, b.function, b.id.len(), &b.id))
+        });
         Ok(selected)
     }
 
