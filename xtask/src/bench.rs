@@ -13,6 +13,7 @@ mod machine;
 mod median;
 mod progress;
 mod report;
+mod webhooks;
 
 use std::time::Duration;
 
@@ -32,7 +33,8 @@ use report::Report;
 #[command(
     after_help = "Examples:\n  cargo xtask bench edge\n  cargo xtask bench edge --json > bench.json\n  \
     cargo xtask bench edge --rounds 31 --check\n  \
-    cargo xtask bench edge --only 'GET /play'\n  cargo xtask bench lambda --check\n  cargo xtask bench log --rounds 3 --seconds 3"
+    cargo xtask bench edge --only 'GET /play'\n  cargo xtask bench lambda --check\n  cargo xtask bench log --rounds 3 --seconds 3\n  \
+    cargo xtask bench webhooks --rounds 1"
 )]
 pub(crate) struct Args {
     /// What to measure; everything by default
@@ -67,6 +69,8 @@ enum Suite {
     Lambda,
     /// The event log on SQLite against SQLite alone
     Log,
+    /// Webhook deliveries on one machine against a client that only signs and sends
+    Webhooks,
 }
 
 /// Measures and prints the results. With `--check`, fails if a goal is missed.
@@ -85,6 +89,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
             Suite::Edge => edge::measure(workspace, (effort, &selection), !args.no_build, &mut report)?,
             Suite::Lambda => lambda::measure(workspace, effort, !args.no_build, &mut report)?,
             Suite::Log => log::measure(workspace, effort, &mut report)?,
+            Suite::Webhooks => webhooks::measure(workspace, effort, &mut report)?,
         }
     }
     if args.json {

@@ -25,6 +25,8 @@ pub(super) enum Unit {
     RequestsPerSecond,
     /// More is better.
     EventsPerSecond,
+    /// More is better.
+    DeliveriesPerSecond,
     /// Wall-clock time of one operation; less is better.
     MicrosPerOperation,
     /// Processor time of the whole process per request; less is better.
@@ -40,6 +42,7 @@ impl Unit {
         match self {
             Self::RequestsPerSecond => "requests/s",
             Self::EventsPerSecond => "events/s",
+            Self::DeliveriesPerSecond => "deliveries/s",
             Self::MicrosPerOperation => "µs/operation",
             Self::CpuMicrosPerRequest => "CPU µs/request",
             Self::Millis => "ms",
@@ -98,7 +101,8 @@ pub(super) struct Latencies {
 impl Comparison {
     /// Returns how many times as fast ours is. If the goal bounds a cost, returns how many times as much ours costs.
     pub(super) fn ratio(&self) -> f64 {
-        let more_is_better = matches!(self.unit, Unit::RequestsPerSecond | Unit::EventsPerSecond);
+        let more_is_better =
+            matches!(self.unit, Unit::RequestsPerSecond | Unit::EventsPerSecond | Unit::DeliveriesPerSecond);
         let times_as_fast = if more_is_better { self.ours / self.peer } else { self.peer / self.ours };
         if matches!(self.goal, Some(Goal::AtMost(_) | Goal::Within(_))) {
             1.0 / times_as_fast

@@ -101,7 +101,7 @@ fn table<const N: usize>(
 
 fn figure(value: f64, unit: Unit) -> String {
     match unit {
-        Unit::RequestsPerSecond | Unit::EventsPerSecond => format!("{value:.0}"),
+        Unit::RequestsPerSecond | Unit::EventsPerSecond | Unit::DeliveriesPerSecond => format!("{value:.0}"),
         Unit::CpuMicrosPerRequest | Unit::Millis => format!("{value:.1}"),
         Unit::MicrosPerOperation | Unit::Megabytes => format!("{value:.2}"),
     }
