@@ -22,6 +22,9 @@ use crate::project_feed::LogFeed;
 /// The pause before a project is tried again whose commits could not be integrated, in intervals between checkpoints.
 const RETRY: u32 = 6;
 
+/// The pause before a project is tried again at a stop.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// How long the last commits before a stop may take to get into a checkpoint. The others get into one after the next start.
 const STOP_TIME: Duration = Duration::from_secs(5);
 
@@ -132,10 +135,16 @@ impl Audit {
         self.read(schedule).await;
         schedule.due.append(&mut schedule.round);
         schedule.due.retain(|project_id| !schedule.failed.contains_key(project_id));
+        let mut again = BTreeSet::new();
         while let Some(project_id) = schedule.due.pop_first() {
             match self.integrate(&project_id).await {
                 Ok(Some(Integrated { more: true, .. })) => drop(schedule.due.insert(project_id)),
                 Ok(_) => {}
+                // The writes of a turn that was interrupted may still be in progress on another thread.
+                Err(_) if again.insert(project_id.clone()) => {
+                    tokio::time::sleep(PAUSE).await;
+                    schedule.due.insert(project_id);
+                }
                 Err(error) => report(&project_id, &error),
             }
         }

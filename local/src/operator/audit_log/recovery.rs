@@ -3,9 +3,7 @@
 use streamio_core::audit::integration::Integration;
 use streamio_core::audit::recording::last_recorded;
 use streamio_events::id::ProjectId;
-use streamio_events::log::EventLog as _;
 use streamio_events::project::ProjectRefusal;
-use streamio_events::stream::StreamId;
 
 use super::super::error::OperatorError;
 use super::super::handle::Operator;
@@ -21,7 +19,7 @@ impl Operator {
     /// Also for a project that does not exist, and without the keys of the log.
     pub async fn recover_checkpoint(&self, project_id: &ProjectId) -> Result<Option<u64>, OperatorError> {
         let _lock = self.data_dir.lock()?;
-        if self.log.head(&StreamId::Project(project_id.clone())).await?.version == 0 {
+        if self.log.nth_commit(project_id, 0).await?.is_none() {
             return Err(ProjectRefusal::NotFound(project_id.clone()).into());
         }
         let keys =

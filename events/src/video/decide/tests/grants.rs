@@ -120,24 +120,6 @@ fn a_found_multipart_upload_that_was_known_before_the_revocation_is_accepted() {
 }
 
 #[test]
-fn an_object_that_was_received_before_the_revocation_is_accepted_also_if_it_was_rejected_after_it() {
-    let nothing = History::nothing();
-    let found = found_multipart(nothing.now);
-    let received = nothing.received(&found);
-    let revoked = with_key(Some(received.now.plus(Duration::from_millis(1))));
-    let rejected = with_grant(received, "1", |grant| {
-        (grant.multipart, grant.size) = (true, Some(found.bytes + 1));
-    })
-    .rejected(&found, "size_mismatch");
-    let granted = with_grant(rejected, "2", |grant| {
-        grant.multipart = true;
-        grant.key_id = api_key().key_id();
-    });
-    let arrived = granted.arrives_in(&found, &revoked);
-    assert!(matches!(arrived, Arrived::Accepted(_)), "{arrived:?}");
-}
-
-#[test]
 fn a_late_notification_decides_again_about_a_multipart_upload_whose_time_was_not_known() {
     let granted = with_grant(History::nothing(), "1", |grant| grant.key_id = api_key().key_id());
     let revoked_at = granted.now.plus(SECOND * 10);
