@@ -26,5 +26,6 @@ mod program;
 mod test_cloud;
 mod uploads;
 mod versions;
+mod webhook_replays;
 mod webhooks;
 mod workers;
