@@ -62,6 +62,18 @@ struct Decided {
     repeated: bool,
 }
 
+/// Serves a call of a project without the other parts of a home region, as for an operator.
+pub async fn serve(
+    log: &dyn EventLog,
+    ports: &WebhookPorts,
+    project_id: &ProjectId,
+    now: Timestamp,
+    call: &WebhookCall,
+) -> Result<WebhookOutcome, HomeError> {
+    let replays = &ReplayCache::default();
+    Webhooks { log, ports, replays, project_id, now }.serve(call).await
+}
+
 /// Serves the calls of one project.
 pub(super) struct Webhooks<'a> {
     pub(super) log: &'a dyn EventLog,

@@ -18,6 +18,7 @@ mod launches;
 mod ledger;
 mod lifecycle;
 mod operator;
+mod operator_webhooks;
 mod outages;
 mod play;
 mod poison;
