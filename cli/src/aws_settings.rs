@@ -27,6 +27,14 @@ pub(crate) struct AwsArguments {
     /// Operate the deployment on AWS instead of a data directory, with the AWS credentials of the environment
     #[arg(long, conflicts_with = "path")]
     pub(crate) aws: bool,
+    #[command(flatten)]
+    pub(crate) place: AwsPlace,
+}
+
+/// Where the deployment is. Each is for --aws.
+#[derive(Debug, Args)]
+#[command(next_help_heading = AWS_HEADING)]
+pub(crate) struct AwsPlace {
     #[arg(
         long,
         value_name = "FILE",
@@ -92,7 +100,7 @@ struct AwsTable {
     function_prefix: Option<String>,
 }
 
-impl AwsArguments {
+impl AwsPlace {
     /// Returns the settings, with the environment and the files of this process.
     pub(crate) fn settings(&self) -> Result<AwsSettings, Failure> {
         let variable = |name: &str| std::env::var(name).ok().and_then(present);
@@ -167,8 +175,8 @@ mod tests {
 
     const NAMES: [&str; 2] = ["STREAMIO_LEDGER_TABLE", "STREAMIO_VIEWS_TABLE"];
 
-    fn arguments(ledger_table: Option<String>, views_table: Option<String>) -> AwsArguments {
-        AwsArguments { aws: true, config: None, region: None, profile: None, ledger_table, views_table }
+    fn arguments(ledger_table: Option<String>, views_table: Option<String>) -> AwsPlace {
+        AwsPlace { config: None, region: None, profile: None, ledger_table, views_table }
     }
 
     proptest! {

@@ -33,7 +33,7 @@ use streamio_events::video::decide::{self, Decision, Refusal};
 use streamio_events::video::{Policy, Video, VideoStatus, decide_and_append, fold_as_of};
 
 pub use self::audit::AuditPorts;
-pub use self::webhooks::WebhookPorts;
+pub use self::webhooks::{WebhookPorts, serve as serve_webhooks};
 pub use self::wire::handle_call;
 use crate::fold_cache::{ProjectCache, ReplayCache};
 use crate::intake::{FactOutcome, Intake};

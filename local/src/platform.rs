@@ -146,7 +146,8 @@ impl Platform {
             deliveries: Arc::new(views.clone()),
             keys: webhook_keys(&secrets)?,
             urls: config.webhook_urls.clone(),
-            feed: Some(Arc::new(LogFeed(log.clone()))),
+            feed: Arc::new(LogFeed(log.clone())),
+            places: Arc::new(LogFeed(log.clone())),
         };
         let sender = SenderRules { urls: webhooks.urls.clone(), ..SenderRules::default() };
         let webhook_delivery = Webhooks {

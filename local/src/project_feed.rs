@@ -124,15 +124,43 @@ impl std::fmt::Display for FeedPosition {
 
 #[cfg(test)]
 mod tests {
+    use streamio_core::ports::project_feed::contract::FeedHarness;
     use streamio_events::commit::NewCommit;
     use streamio_events::event::{EventBody, ProjectSuspended};
     use streamio_events::id::CommitId;
-    use streamio_events::log::{EventLog as _, Expected};
+    use streamio_events::log::{EventLog, Expected};
     use streamio_events::retryable::Retryable as _;
     use streamio_events::stream::StreamId;
 
     use super::*;
     use crate::operator::{IfMissing, Operator};
+
+    struct Temporary {
+        log: SqliteLog,
+        _directory: tempfile::TempDir,
+    }
+
+    impl Temporary {
+        fn new() -> Self {
+            let directory = tempfile::tempdir().unwrap();
+            let log = SqliteLog::open(directory.path().join("log.db")).unwrap();
+            Self { log, _directory: directory }
+        }
+    }
+
+    impl FeedHarness for Temporary {
+        type Feed = LogFeed;
+
+        fn log(&self) -> &dyn EventLog {
+            &self.log
+        }
+
+        async fn open(&self) -> LogFeed {
+            LogFeed(self.log.clone())
+        }
+    }
+
+    streamio_core::project_feed_contract!(Temporary::new());
 
     #[tokio::test]
     async fn a_damaged_commit_is_left_out_and_the_events_after_it_follow() {

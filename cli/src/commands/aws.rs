@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use streamio_events::home::HomeError;
 use streamio_events::id::ProjectId;
 use streamio_events::log::{AppendError, ReadError};
 use streamio_lambdas::operator::{
@@ -9,7 +10,7 @@ use streamio_lambdas::operator::{
 };
 
 use super::data_directory::{error_chain, refused};
-use crate::aws_settings::{AwsArguments, AwsSettings};
+use crate::aws_settings::{AwsPlace, AwsSettings};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, write_note};
 
@@ -21,7 +22,7 @@ const CHECK: &str =
 const COMMITS_PER_NOTE: u64 = 100_000;
 
 /// Opens the deployment that the arguments name.
-pub(super) async fn open(arguments: &AwsArguments) -> Result<AwsOperator, Failure> {
+pub(super) async fn open(arguments: &AwsPlace) -> Result<AwsOperator, Failure> {
     let AwsSettings { deployment, account } = arguments.settings()?;
     let warn = |text: &str| write_note(&format!("warning: {text}"));
     let operator = AwsOperator::open(deployment, warn).await.map_err(failure)?;
@@ -96,9 +97,32 @@ pub(super) fn failure(error: AwsOperatorError) -> Failure {
         AwsOperatorError::Invoke(InvokeError::Function { .. }) => {
             failed("the log of the function has the details")
         }
+        AwsOperatorError::Webhooks(error) => webhooks(&error, message),
         AwsOperatorError::Project(ProjectError::Unreadable(_))
         | AwsOperatorError::Unreadable(_)
         | AwsOperatorError::Answer(_)
+        | AwsOperatorError::ThroughApi
+        | AwsOperatorError::Json(_)
         | AwsOperatorError::Write(_) => failed(""),
+    }
+}
+
+/// The failure for an error of a call about webhooks, with the exit code that it has through the API.
+fn webhooks(error: &HomeError, message: String) -> Failure {
+    match error {
+        HomeError::NotFound => Failure::new(
+            Exit::NotFound,
+            "the project has no such webhook, delivery or replay",
+            "list the webhooks with `streamio webhook list --aws --project PROJECT`",
+        ),
+        HomeError::Conflict { text } => Failure::new(Exit::Refused, text.trim_end_matches('.'), ""),
+        HomeError::InvalidCursor => {
+            Failure::new(Exit::Refused, message, "use the cursor that the page before has printed")
+        }
+        HomeError::Invalid { .. } | HomeError::KeyReused => Failure::new(Exit::Refused, message, ""),
+        HomeError::Unavailable { .. } => Failure::new(Exit::Unavailable, message, CHECK),
+        HomeError::Failed { .. } => {
+            Failure::new(Exit::Failed, message, "`streamio events verify --aws` lists all damaged streams")
+        }
     }
 }

@@ -41,7 +41,7 @@ impl Platform {
     pub(super) async fn open(target: &Target, if_missing: IfMissing) -> Result<Self, Failure> {
         #[cfg(feature = "aws")]
         if target.aws.aws {
-            return aws::open(&target.aws).await.map(Box::new).map(Self::Aws);
+            return aws::open(&target.aws.place).await.map(Box::new).map(Self::Aws);
         }
         data_directory::open(&target.data, if_missing).map(Box::new).map(Self::Local)
     }

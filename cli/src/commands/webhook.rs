@@ -8,7 +8,9 @@ mod remove;
 mod replay;
 mod resend;
 mod rotate_secret;
+mod service;
 mod show;
+mod target;
 mod test;
 mod text;
 mod update;
@@ -27,7 +29,10 @@ Examples:
 
 A message is sent with POST and signed as Standard Webhooks 1.0 defines. Your server verifies it with the secret and a library \
 from https://www.standardwebhooks.com, and answers with a status of 200 to 299 within 15 seconds. WEBHOOK is the id of an \
-endpoint (whk_…), as `streamio webhook list` prints it.";
+endpoint (whk_…), as `streamio webhook list` prints it.
+
+The operator of a deployment on AWS may use list, show, deliveries, enable, disable, remove, recover, replay, replays and cancel-replay \
+without an API key: with --aws and --project.";
 
 /// Be informed of what happens to videos: register endpoints, test them, see deliveries
 #[derive(Debug, Subcommand)]

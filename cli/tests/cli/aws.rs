@@ -10,6 +10,7 @@ use crate::run::{run, streamio};
 use crate::terminal::run_on_terminal;
 
 const CREATE: [&str; 4] = ["project", "create", "acme", "--aws"];
+const WEBHOOK: &str = "whk_aaaaaaaaaaaaaaaaaaaaaaaaaa";
 
 /// A server that says `times` times whose credentials it was asked with.
 async fn sts(times: usize) -> FakeServer {
@@ -43,7 +44,7 @@ fn has_changed_nothing(server: &FakeServer) -> bool {
 
 #[tokio::test]
 async fn without_a_terminal_nothing_is_changed_unless_yes_is_given() {
-    let (server, scratch) = (sts(9).await, tempfile::tempdir().unwrap());
+    let (server, scratch) = (sts(19).await, tempfile::tempdir().unwrap());
     let refused = run(operator(&server, scratch.path(), &CREATE)).await;
     insta::assert_snapshot!(refused.transcript(), @r"
     exit 2
@@ -59,6 +60,12 @@ async fn without_a_terminal_nothing_is_changed_unless_yes_is_given() {
         &["project", "resume", "acme", "--aws"],
         &["key", "create", "acme", "--aws"],
         &["key", "revoke", "acme", key, "--aws", "--json"],
+        &["webhook", "disable", WEBHOOK, "--aws", "--project", "acme"],
+        &["webhook", "enable", WEBHOOK, "--aws", "--project", "acme"],
+        &["webhook", "remove", WEBHOOK, "--aws", "--project", "acme"],
+        &["webhook", "recover", WEBHOOK, "--since", "2026-01-02T03:04:05Z", "--aws", "--project", "acme"],
+        &["webhook", "replay", WEBHOOK, "--from", "0", "--aws", "--project", "acme"],
+        &["webhook", "cancel-replay", WEBHOOK, "--aws", "--project", "acme"],
     ] {
         let refused = run(operator(&server, scratch.path(), arguments)).await;
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{refused:?}");
@@ -140,4 +147,19 @@ async fn a_missing_region_and_refused_credentials_say_what_to_do() {
     assert!(refused.stderr.contains("AWS does not say whose account this is"), "{refused:?}");
     assert!(refused.stderr.contains("InvalidClientTokenId"), "{refused:?}");
     assert!(refused.stderr.contains("`aws sts get-caller-identity` must answer"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn webhooks_on_aws_are_those_of_a_project_and_not_of_an_api_key() {
+    let (server, scratch) = (sts(0).await, tempfile::tempdir().unwrap());
+    for (arguments, missing) in [
+        (&["webhook", "list", "--aws"][..], "--project <PROJECT>"),
+        (&["webhook", "list", "--project", "acme"], "--aws"),
+        (&["webhook", "show", WEBHOOK, "--region", "eu-west-1"], "--aws"),
+        (&["webhook", "list", "--aws", "--project", "acme", "--api-key", "x"], "--api-key"),
+    ] {
+        let refused = run(operator(&server, scratch.path(), arguments)).await;
+        assert!(refused.code == Some(2) && refused.stderr.contains(missing), "{refused:?}");
+    }
+    assert_eq!(server.requests("").len(), 0);
 }

@@ -28,7 +28,7 @@ use self::valid::{invalid, valid_description, valid_rate_limit, valid_types};
 use super::unavailable;
 use crate::fold_cache::{EndpointCache, ReplayCache};
 use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
-use crate::ports::project_feed::FeedCommits;
+use crate::ports::project_feed::{FeedCommits, FeedPlaces};
 use crate::webhooks::keys::WebhookKeys;
 
 /// How often a decision is made again after a conflict.
@@ -48,8 +48,10 @@ pub struct WebhookPorts {
     pub keys: WebhookKeys,
     /// Which URLs are allowed.
     pub urls: Rules,
-    /// The commits of projects; `None` where no job sends messages again.
-    pub feed: Option<Arc<dyn FeedCommits>>,
+    /// The commits of projects.
+    pub feed: Arc<dyn FeedCommits>,
+    /// The places of commits in their project's feed.
+    pub places: Arc<dyn FeedPlaces>,
 }
 
 /// The outcome of a decision about endpoints.
@@ -58,6 +60,18 @@ struct Decided {
     endpoints: Arc<Endpoints>,
     /// Whether it was recorded before.
     repeated: bool,
+}
+
+/// Serves a call of a project without the other parts of a home region, as for an operator.
+pub async fn serve(
+    log: &dyn EventLog,
+    ports: &WebhookPorts,
+    project_id: &ProjectId,
+    now: Timestamp,
+    call: &WebhookCall,
+) -> Result<WebhookOutcome, HomeError> {
+    let replays = &ReplayCache::default();
+    Webhooks { log, ports, replays, project_id, now }.serve(call).await
 }
 
 /// Serves the calls of one project.

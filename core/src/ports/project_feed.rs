@@ -13,6 +13,9 @@ use streamio_events::timestamp::Timestamp;
 
 use crate::ports::AdapterError;
 
+#[cfg(feature = "testing")]
+pub mod contract;
+
 /// Why a feed was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ProjectFeedError {
@@ -101,7 +104,8 @@ pub trait FeedCommits: Send + Sync {
     /// Returns the place of the first commit that was recorded at `time` or later; [`Self::end`] if there is none.
     async fn first_since(&self, project_id: &ProjectId, time: Timestamp) -> Result<u64, FeedReadError>;
 
-    /// Returns the place after the last commit that was recorded before `time`; 0 if there is none.
+    /// Returns the place after the last commit that was recorded before `time`; 0 if there is none. One behind others that were recorded more
+    /// than ten minutes later may be missed: its clock was set back, or it got its place late.
     async fn end_before(&self, project_id: &ProjectId, time: Timestamp) -> Result<u64, FeedReadError>;
 
     /// Returns at most `limit` (at least 1) commits at the places from `from` on, in order and without gaps; `None` in place of a commit

@@ -6,6 +6,7 @@
 
 mod candidates;
 mod scheduler;
+pub mod turns;
 
 use std::time::Duration;
 
@@ -25,7 +26,7 @@ use self::scheduler::{Outcome, Scheduler};
 use super::scheduling::{self, SchedulingError};
 use crate::fold_cache::{EndpointCache, FoldError, ReplayCache};
 use crate::ports::delivery_store::{DeliveryStore, DeliveryStoreError};
-use crate::ports::project_feed::{FeedCommits, FeedPlaces, FeedReadError};
+use crate::ports::project_feed::{FeedCommits, FeedPlaces, FeedReadError, PlaceError};
 
 /// How many commits of the feed are read at a time.
 const PAGE: u64 = 128;
@@ -45,6 +46,9 @@ const MAX_DUE: usize = 200;
 
 /// The pause after the endpoint had too many due deliveries.
 const DUE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest time for which a step waits for the messages of the last one, which are due sooner. If it is longer, the clock was set back.
+const LONGEST_PACE: Duration = Duration::from_mins(1);
 
 /// The ports of replaying.
 #[derive(Clone, Copy)]
@@ -132,8 +136,9 @@ pub enum Next {
     Nothing,
 }
 
-/// Makes a step of the endpoint's active job. Two processes may make the same step at the same time; one of them records it. A job that can
-/// never go on ends.
+/// Makes a step of the endpoint's active job, unless messages of the last one are due later: so the rate of the job is that of all processes
+/// that make steps, and holds over a restart. Two processes may make the same step at the same time; one of them records it. A job that
+/// can never go on ends.
 pub async fn step(
     ports: Ports<'_>,
     project_id: &ProjectId,
@@ -162,6 +167,10 @@ async fn step_of(ports: Ports<'_>, mut replays: Replays, job: &Replay) -> Result
         }
         Some(endpoint) => endpoint,
     };
+    let wait = time_to_wait(job, now);
+    if wait > Duration::ZERO {
+        return Ok(Next::Step(wait));
+    }
     if ports.deliveries.due_count(&project_id, &webhook_id, now, MAX_DUE).await? >= MAX_DUE {
         return Ok(Next::Step(DUE_PAUSE));
     }
@@ -169,19 +178,38 @@ async fn step_of(ports: Ports<'_>, mut replays: Replays, job: &Replay) -> Result
     let rate = usize::try_from(job.request.rate).unwrap_or(MAX_MESSAGES).max(1);
     let Batch { candidates, next } =
         read_batch(source, rate.saturating_mul(STEP_SECONDS).min(MAX_MESSAGES)).await?;
-    let of_job = Scheduler { ports, replays: &replays, job };
-    let apart = Duration::from_secs(1) / u32::try_from(rate).unwrap_or(u32::MAX);
+    let last_step = last_step(ports, &replays).await?;
+    let of_job = Scheduler { ports, replays: &replays, job, last_step };
+    let apart = job.interval();
     let due_times = (0..).map(|index: u32| now.plus(apart * index));
     let scheduled =
         candidates.iter().zip(due_times).map(|(candidate, due_at)| of_job.schedule(candidate, now, due_at));
     let outcomes = try_join_all(scheduled).await?;
     let count = |wanted| outcomes.iter().filter(|outcome| **outcome == wanted).count();
     let (scheduled, skipped) = (count(Outcome::Scheduled), count(Outcome::Skipped));
-    if let Some(commit) = replays.advance(next, scheduled as u64, skipped as u64, ports.clock.now()) {
-        // A conflict: another process has made this step, or the tenant has cancelled the job. The next step finds out.
-        replay::append(ports.log, &mut replays, commit).await?;
+    if let Some(commit) = replays.advance(next, scheduled as u64, skipped as u64, ports.clock.now())
+        && replay::append(ports.log, &mut replays, commit).await?
+    {
+        return Ok(Next::Step(apart * u32::try_from(scheduled).unwrap_or(u32::MAX)));
     }
-    Ok(Next::Step(apart * u32::try_from(scheduled).unwrap_or(u32::MAX)))
+    // Another process has made this step, or the tenant has cancelled the job. The next step finds out.
+    Ok(Next::Step(replays.active().map_or(Duration::ZERO, |job| time_to_wait(job, ports.clock.now()))))
+}
+
+/// How long the next step of the job has to wait.
+fn time_to_wait(job: &Replay, now: Timestamp) -> Duration {
+    Some(job.next_step_at().since(now)).filter(|wait| *wait <= LONGEST_PACE).unwrap_or_default()
+}
+
+/// The place of the commit that recorded the last step of the active job, or its start. It has its place when this returns: what the step
+/// appends then gets a later one, also where the log itself does not give places.
+async fn last_step(ports: Ports<'_>, replays: &Replays) -> Result<u64, ReplayingError> {
+    let stream = replays.stream();
+    let last = ports.log.read(&stream, replays.version, 1).await?.commits.into_iter().next();
+    let version = replays.version;
+    let missing = || PlaceError::Unavailable(format!("the log does not have {stream} {version} yet").into());
+    let last = last.ok_or_else(missing).map_err(SchedulingError::from)?;
+    Ok(ports.places.place(&last).await.map_err(SchedulingError::from)?)
 }
 
 async fn stop(

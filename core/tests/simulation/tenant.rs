@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use streamio_core::home_region::{HomePorts, HomeRegion, WebhookPorts};
 use streamio_core::ports::object_store::ObjectInfo;
-use streamio_core::testing::MemoryDeliveries;
+use streamio_core::testing::{MemoryDeliveries, MemoryFeed};
 use streamio_core::webhooks::keys::WebhookKeys;
 use streamio_events::api_key::{ApiKey, KeyHash};
 use streamio_events::commit::NewCommit;
@@ -16,6 +16,7 @@ use streamio_events::event::{EventBody, RecordedEvent, UploadGranted};
 use streamio_events::fact::Fact;
 use streamio_events::home::{Home as _, HomeError};
 use streamio_events::id::{CommitId, GrantId, ProjectId, VideoId};
+use streamio_events::memory::MemoryLog;
 use streamio_events::metadata::MetadataPatch;
 use streamio_events::object_key::SourceKey;
 use streamio_events::stream::StreamId;
@@ -159,7 +160,8 @@ fn home_region(world: &Arc<World>, actor: &Arc<Actor>) -> HomeRegion {
             deliveries: Arc::new(MemoryDeliveries::default()),
             keys: WebhookKeys::new(&[1; 32]).expect("32 bytes are enough"),
             urls: Rules::default(),
-            feed: None,
+            feed: Arc::new(MemoryFeed(MemoryLog::new())),
+            places: Arc::new(MemoryFeed(MemoryLog::new())),
         },
         audit: None,
         log,

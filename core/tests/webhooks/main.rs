@@ -12,7 +12,10 @@ mod rotations;
 mod signatures;
 
 use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;
-use streamio_core::testing::MemoryDeliveries;
+use streamio_core::ports::project_feed::contract::FeedHarness;
+use streamio_core::testing::{MemoryDeliveries, MemoryFeed};
+use streamio_events::log::EventLog;
+use streamio_events::memory::MemoryLog;
 
 #[derive(Default)]
 struct InMemory(MemoryDeliveries);
@@ -26,3 +29,19 @@ impl DeliveryStoreHarness for InMemory {
 }
 
 streamio_core::delivery_store_contract!(InMemory::default());
+
+struct InMemoryFeed(MemoryLog);
+
+impl FeedHarness for InMemoryFeed {
+    type Feed = MemoryFeed;
+
+    fn log(&self) -> &dyn EventLog {
+        &self.0
+    }
+
+    async fn open(&self) -> MemoryFeed {
+        MemoryFeed(self.0.clone())
+    }
+}
+
+streamio_core::project_feed_contract!(InMemoryFeed(MemoryLog::new()));

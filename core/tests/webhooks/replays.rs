@@ -7,6 +7,7 @@ use streamio_core::testing::notification;
 use streamio_core::webhooks::replaying::Next;
 use streamio_events::home::{HomeError, WebhookCall, WebhookResult};
 use streamio_events::id::{ReplayId, WebhookId};
+use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::endpoint::EndpointChanges;
 use streamio_events::webhook::replay::{
     FeedBound, ReplayEnd, ReplayKind, ReplayRequest, ReplayState, ReplayStatus,
@@ -315,6 +316,30 @@ async fn a_job_is_throttled_and_waits_while_too_much_is_due() {
     let ids: BTreeSet<String> =
         harness.received().iter().map(|it| it.header("webhook-id").to_owned()).collect();
     assert_eq!((ids.len(), harness.received().len()), (450, 450));
+}
+
+/// Whichever process made the last step: the rate is that of the job.
+#[tokio::test]
+async fn a_step_waits_for_the_messages_of_the_last_one_unless_the_clock_was_set_back() {
+    let mut harness = Harness::new().await;
+    for number in 0..250 {
+        harness.region.receive(notification(&format!("{number}.mp4"), "01")).await;
+    }
+    let webhook_id = harness.endpoint(URL, &["*"]).await.endpoint.webhook_id;
+    harness.consume().await;
+    let job = start(&mut harness, &webhook_id, ReplayRequest { rate: 40, ..everything() }).await;
+    let log = harness.region.log.clone();
+    harness.step(&log, &webhook_id).await.unwrap();
+    for left in [2500, 2000, 1500] {
+        let next = harness.step(&log, &webhook_id).await.unwrap();
+        assert_eq!(next, Next::Step(Duration::from_millis(left)));
+        assert_eq!(show(&harness, &webhook_id, &job.replay_id).await.scheduled, 100);
+        harness.wait(Duration::from_millis(500));
+    }
+    let hour_ago = Timestamp::from_unix_millis(harness.now().unix_millis() - 3_600_000);
+    harness.set(hour_ago);
+    harness.step(&log, &webhook_id).await.unwrap();
+    assert_eq!(show(&harness, &webhook_id, &job.replay_id).await.scheduled, 200);
 }
 
 #[tokio::test]

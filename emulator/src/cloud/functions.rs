@@ -127,7 +127,11 @@ pub(super) fn all(
 
 /// How long an invocation may take: as the README of the functions states where a function needs more than others.
 fn timeout_of(name: &str) -> Duration {
-    Duration::from_secs(if name == "webhooks" { 60 } else { 30 })
+    Duration::from_secs(match name {
+        "webhooks" => 60,
+        "sweep" => 120,
+        _ => 30,
+    })
 }
 
 /// Returns the task definition of the worker.

@@ -23,21 +23,21 @@ use crate::test_cloud::TestCloud;
 
 /// What a command printed, and its exit code.
 #[derive(Debug, PartialEq)]
-struct Run {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
+pub(crate) struct Run {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
 }
 
 impl Run {
     #[track_caller]
-    fn ok(self) -> Self {
+    pub(crate) fn ok(self) -> Self {
         assert_eq!(self.code, Some(0), "{self:?}");
         self
     }
 
     #[track_caller]
-    fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
     }
 
@@ -72,7 +72,7 @@ fn streamio(arguments: &[&str]) -> Command {
 }
 
 /// Runs a command on the cloud, which asks for no confirmation.
-async fn on_aws(cloud: &TestCloud, arguments: &[&str]) -> Run {
+pub(crate) async fn on_aws(cloud: &TestCloud, arguments: &[&str]) -> Run {
     let mut command = streamio(arguments);
     command.arg("--aws").envs(cloud.operator_variables()).current_dir(cloud.folder());
     run(command).await

@@ -1,6 +1,7 @@
 //! Webhooks: from the upload to a verified message at the tenant's endpoint, with faults of the queue and of the function that delivers.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -20,14 +21,14 @@ use crate::test_cloud::TestCloud;
 
 /// A request that an endpoint received.
 #[derive(Clone)]
-struct Received {
+pub(crate) struct Received {
     path: String,
     headers: HeaderMap,
-    body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Received {
-    fn id(&self) -> String {
+    pub(crate) fn id(&self) -> String {
         self.headers["webhook-id"].to_str().unwrap().to_owned()
     }
 
@@ -36,22 +37,28 @@ impl Received {
     }
 }
 
-/// A tenant's server: it answers 500 at `/dead`, and 200 elsewhere.
+/// What a receiver shares with its server.
+#[derive(Default)]
+struct Shared {
+    received: Mutex<Vec<Received>>,
+    is_down: AtomicBool,
+}
+
+/// A tenant's server: it answers 500 at `/dead`, 200 elsewhere, and 503 everywhere while it is down.
 pub(crate) struct Receiver {
     url: String,
-    received: Arc<Mutex<Vec<Received>>>,
+    shared: Arc<Shared>,
     _stop: DropGuard,
 }
 
-async fn receive(
-    State(received): State<Arc<Mutex<Vec<Received>>>>,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
+async fn receive(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
     let path = uri.path().to_owned();
-    let status = if path == "/dead" { StatusCode::INTERNAL_SERVER_ERROR } else { StatusCode::OK };
-    received.lock().unwrap().push(Received { path, headers, body });
+    let status = match path.as_str() {
+        _ if shared.is_down.load(Ordering::SeqCst) => StatusCode::SERVICE_UNAVAILABLE,
+        "/dead" => StatusCode::INTERNAL_SERVER_ERROR,
+        _ => StatusCode::OK,
+    };
+    shared.received.lock().unwrap().push(Received { path, headers, body });
     status
 }
 
@@ -59,16 +66,28 @@ impl Receiver {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let (received, stop) = (Arc::default(), CancellationToken::new());
-        let router = Router::new().fallback(receive).with_state(Arc::clone(&received));
+        let (shared, stop) = (Arc::default(), CancellationToken::new());
+        let router = Router::new().fallback(receive).with_state(Arc::clone(&shared));
         let stopped = stop.clone().cancelled_owned();
         tokio::spawn(axum::serve(listener, router).with_graceful_shutdown(stopped).into_future());
-        Self { url, received, _stop: stop.drop_guard() }
+        Self { url, shared, _stop: stop.drop_guard() }
+    }
+
+    /// Whether it answers everything with 503 from now on.
+    pub(crate) fn set_down(&self, is_down: bool) {
+        self.shared.is_down.store(is_down, Ordering::SeqCst);
     }
 
     /// What was received at `path`.
-    fn at(&self, path: &str) -> Vec<Received> {
-        self.received.lock().unwrap().iter().filter(|received| received.path == path).cloned().collect()
+    pub(crate) fn at(&self, path: &str) -> Vec<Received> {
+        self.shared
+            .received
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|received| received.path == path)
+            .cloned()
+            .collect()
     }
 
     /// The types that were received at `path`.

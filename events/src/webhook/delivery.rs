@@ -7,7 +7,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::repository::{DeliveryStoreError, append, load};
+pub use self::repository::{DeliveryStoreError, append, append_commit, load};
 use super::MessageType;
 use crate::commit::Commit;
 use crate::event::{EventBody, RecordedEvent, UnreadableEvent, WebhookScheduled};

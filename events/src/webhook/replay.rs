@@ -11,6 +11,7 @@ mod tests;
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +58,8 @@ pub struct Replay {
     pub next: u64,
     /// How many messages it has scheduled.
     pub scheduled: u64,
+    /// How many messages its last step has scheduled.
+    pub last_scheduled: u64,
     /// How many messages it has left out: they are due anyway, or nothing is sent about a video any more.
     pub skipped: u64,
     /// Why it has ended; `None` while it is in progress.
@@ -169,6 +172,18 @@ impl ReplayEnd {
     }
 }
 
+impl Replay {
+    /// The time between two messages.
+    pub fn interval(&self) -> Duration {
+        Duration::from_secs(1) / self.request.rate.max(1)
+    }
+
+    /// When the next step may begin, in whichever process: after the messages of the last one are due.
+    pub fn next_step_at(&self) -> Timestamp {
+        self.updated_at.plus(self.interval() * u32::try_from(self.last_scheduled).unwrap_or(u32::MAX))
+    }
+}
+
 impl Replays {
     /// An endpoint without jobs.
     pub fn new(project_id: ProjectId, webhook_id: WebhookId) -> Self {
@@ -212,6 +227,7 @@ impl Replays {
                     end,
                     next: start,
                     scheduled: 0,
+                    last_scheduled: 0,
                     skipped: 0,
                     ended: None,
                     started_at: at,
@@ -220,6 +236,7 @@ impl Replays {
             }
             EventBody::ReplayProgressed(ReplayProgressed { replay_id, next, scheduled, skipped, .. }) => {
                 if let Some(job) = self.job(&replay_id) {
+                    job.last_scheduled = scheduled.saturating_sub(job.scheduled);
                     (job.next, job.scheduled, job.skipped, job.updated_at) = (next, scheduled, skipped, at);
                 }
             }

@@ -8,10 +8,10 @@
 //! |---|---|---|---|
 //! | `video#{project}#{video}` | `-` | a video's row | `row` JSON, `version`, `form`, the keys of the indexes |
 //! | `key#{hash}` | `-` | the tenant of an API key | `tenant` JSON, `version` |
-//! | `commits#{project}` | `{place}`, 20 digits | the commit at a place of its project's feed | `stream`, `first`, `events` |
+//! | `commits#{project}` | `{place}`, 20 digits | the commit at a place of its project's feed | `stream`, `first`, `events`, `recorded_at`, `latest` |
 //! | `place#{stream}` | `{last version}`, 20 digits | the place of a commit in its project's feed | `last`, `feed_place`, `counted` |
 //! | `fed#{stream}`, `feed#{project}` | | up to which version an earlier release counted a stream, and its feed, which is not read | `version` |
-//! | `places#{project}` | `-` | the next place | `next` |
+//! | `places#{project}` | `-` | the next place | `next`, `latest` |
 //! | `usage#{project}` | `{yyyy-mm-dd}#{shard}` | the usage of a day | one attribute for each counter |
 //! | `usage#{project}` | `total#{shard}` | the bytes of all days | `bytes_uploaded`, `bytes_removed` |
 //! | `replays` | `{project}#{endpoint}` | whether an endpoint has an active job that sends messages again | `version`, `active` |

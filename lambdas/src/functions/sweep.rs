@@ -1,12 +1,14 @@
-//! `sweep`: once a minute, handles videos that are due without an event, puts pending keys into the edge's store, and queues webhook
-//! deliveries that are due.
+//! `sweep`: once a minute, handles videos that are due without an event, puts pending keys into the edge's store, queues webhook
+//! deliveries that are due, and continues the jobs that send webhooks again.
+
+mod replays;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
-use streamio_core::fold_cache::ProjectCache;
+use streamio_core::fold_cache::{ProjectCache, WebhookFolds};
 use streamio_core::ports::AdapterError;
 use streamio_core::ports::delivery_queue::DeliveryQueue;
 use streamio_core::ports::delivery_store::DeliveryStore;
@@ -14,6 +16,7 @@ use streamio_core::ports::encode_slots::EncodeSlots;
 use streamio_core::ports::kv_namespace::KvNamespace;
 use streamio_core::ports::object_store::ObjectStore;
 use streamio_core::ports::pending_replications::PendingReplications;
+use streamio_core::ports::project_feed::{FeedCommits, FeedPlaces};
 use streamio_core::ports::task_launcher::TaskLauncher;
 use streamio_core::ports::tenant_store::TenantStore;
 use streamio_core::ports::usage_store::UsageStore;
@@ -22,6 +25,7 @@ use streamio_core::reactions::react::Ports;
 use streamio_core::reactions::sweep::{Bounds, sweep};
 use streamio_core::views::replication::{self, PendingReport};
 use streamio_core::webhooks::queueing::{DueBounds, queue_due};
+use streamio_core::webhooks::replaying;
 use streamio_events::error_chain::chain;
 use streamio_events::log::{EventLog, Part};
 use streamio_events::timestamp::Timestamp;
@@ -37,7 +41,8 @@ use crate::runtime::{Done, Function, clock};
 use crate::settings::{self, from_environment};
 use crate::triggers::schedule::{Scheduled, read};
 
-/// The limits of a sweep. The function's timeout must leave time to finish the last video: one minute is enough.
+/// The limits of a sweep. The function's timeout must leave time to finish the last video and the last steps of `replays`: two minutes are
+/// enough.
 const BOUNDS: Bounds = Bounds { videos: 100_000, time: Duration::from_secs(40) };
 
 /// How many entries of the pending replications a sweep handles.
@@ -71,6 +76,12 @@ pub struct Sweep {
     pub deliveries: Arc<dyn DeliveryStore>,
     /// The queue of webhook deliveries.
     pub queue: Arc<dyn DeliveryQueue>,
+    /// The places of commits in their project's feed.
+    pub places: Arc<dyn FeedPlaces>,
+    /// The commits of projects.
+    pub feed: Arc<dyn FeedCommits>,
+    /// The projects' webhook endpoints, and the jobs that send webhooks again.
+    pub folds: WebhookFolds,
     /// The projects' settings and keys.
     pub projects: ProjectCache,
     /// Retry and timeout policy of videos.
@@ -103,6 +114,9 @@ impl Sweep {
             usage: Arc::<DynamoViews>::clone(&views),
             slots: Arc::<DynamoViews>::clone(&views),
             deliveries: Arc::<DynamoViews>::clone(&views),
+            places: Arc::<DynamoViews>::clone(&views),
+            feed: Arc::<DynamoViews>::clone(&views),
+            folds: WebhookFolds::default(),
             queue: Arc::new(SqsDeliveries::new(&sdk, queue.url)),
             kv: Arc::new(CloudflareKv::new(kv)?),
             views,
@@ -112,13 +126,25 @@ impl Sweep {
             clock,
         })
     }
+
+    fn replaying(&self) -> replaying::Ports<'_> {
+        replaying::Ports {
+            log: &*self.log,
+            endpoints: &self.folds.endpoints,
+            places: &*self.places,
+            replays: &self.folds.replays,
+            feed: &*self.feed,
+            deliveries: &*self.deliveries,
+            clock: &self.clock,
+        }
+    }
 }
 
 #[async_trait]
 impl Function for Sweep {
     /// Any number of sweeps may run at the same time. For videos they make the same decisions, each of which is appended once; for keys see
-    /// [`replication`]; a webhook delivery that is queued twice is attempted once, or twice with the same id. Sweeps of parts leave out the
-    /// keys and the deliveries, which are not in these parts.
+    /// [`replication`]; a webhook delivery that is queued twice is attempted once, or twice with the same id; a step of a job is recorded
+    /// once. Sweeps of parts leave out the keys, the deliveries and the jobs, which are not in these parts.
     async fn handle(&self, event: Value) -> Result<Done, AdapterError> {
         let part = match read(event)? {
             Scheduled::Everything(_) => None,
@@ -140,7 +166,7 @@ impl Function for Sweep {
             pending: &*self.pending,
         };
         // Concurrently: slow services of one take no time from the other.
-        let (swept, keys, queued) = tokio::join!(
+        let (swept, keys, queued, replays) = tokio::join!(
             sweep(ports, &*self.views, &self.clock, part.unwrap_or(Part::WHOLE), BOUNDS),
             async {
                 if part.is_some() {
@@ -153,6 +179,13 @@ impl Function for Sweep {
                     return Ok(0);
                 }
                 queue_due(&*self.deliveries, &*self.queue, (self.clock)(), DELIVERIES).await
+            },
+            async {
+                if part.is_some() {
+                    return Ok(replays::Report::default());
+                }
+                // The futures of a step are large.
+                Box::pin(replays::make_steps(self.replaying(), &self.folds)).await
             }
         );
         if let Ok(swept) = &swept
@@ -167,6 +200,10 @@ impl Function for Sweep {
             tracing::error!(error = chain(&error), "webhook deliveries that are due are not queued");
             0
         });
+        let replays = replays.unwrap_or_else(|error| {
+            tracing::error!(error = chain(&error), "the active webhook replays cannot be read");
+            replays::Report { steps: 0, failed: 1 }
+        });
         if !swept.oldest_wait.is_zero() {
             // One line for a sweep, however many videos wait. CloudWatch's alarm on the metric states when an outage begins and ends.
             let oldest_wait_seconds = swept.oldest_wait.as_secs();
@@ -178,9 +215,10 @@ impl Function for Sweep {
             "left": swept.left,
             "keys": { "replicated": keys.replicated, "failed": keys.failed, "left": keys.left },
             "webhooks": { "queued": queued, "failed": not_queued },
+            "replays": { "steps": replays.steps, "failed": replays.failed },
         });
-        let handled = swept.handled + keys.replicated + queued;
-        let failed = swept.failed + keys.failed + not_queued;
+        let handled = swept.handled + keys.replicated + queued + replays.steps;
+        let failed = swept.failed + keys.failed + not_queued + replays.failed;
         let counts = Counts { handled, failed, ..Counts::default() };
         Ok(Done { oldest_wait: Some(swept.oldest_wait), ..Done::new(&response, counts)? })
     }

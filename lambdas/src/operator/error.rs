@@ -6,6 +6,7 @@ use streamio_core::operator::ProjectError;
 use streamio_core::ports::AdapterError;
 use streamio_events::audit::Finding;
 use streamio_events::event::UnreadableEvent;
+use streamio_events::home::HomeError;
 use streamio_events::log::ReadError;
 
 use crate::adapters::invoke::InvokeError;
@@ -40,6 +41,15 @@ pub enum AwsOperatorError {
     /// A function answered in another form: it is of an earlier release.
     #[error("the function {0} does not know this call; deploy the release of this command")]
     Answer(String),
+    /// A call about webhooks was refused, or failed.
+    #[error(transparent)]
+    Webhooks(#[from] HomeError),
+    /// A call about webhooks needs settings of the deployment.
+    #[error("this is done through the API, with a key of the project")]
+    ThroughApi,
+    /// A result about webhooks cannot be written as JSON.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
     /// The output cannot be written.
     #[error("the events cannot be written")]
     Write(#[from] io::Error),

@@ -125,7 +125,7 @@ impl AwsOperator {
 }
 
 /// Random bytes of the operating system.
-fn random() -> [u8; 32] {
+pub(super) fn random() -> [u8; 32] {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).expect("the operating system has random bytes");
     bytes

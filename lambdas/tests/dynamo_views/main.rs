@@ -11,6 +11,7 @@ mod memory;
 mod pending;
 mod projection;
 mod rebuild;
+mod replays;
 mod replication;
 mod slots;
 mod stored;

@@ -1,11 +1,15 @@
 use std::sync::Arc;
 
+use aws_sdk_dynamodb::types::AttributeValue;
 use streamio_core::fold_cache::{ProjectCache, WebhookFolds};
 use streamio_core::ports::delivery_store::contract::DeliveryStoreHarness;
 use streamio_core::ports::encode_slots::contract::EncodeSlotsHarness;
 use streamio_core::ports::pending_replications::contract::PendingReplicationsHarness;
+use streamio_core::ports::project_feed::contract::FeedHarness;
 use streamio_core::ports::view_store::contract::ViewStoreHarness;
 use streamio_events::emulators::LocalDynamo;
+use streamio_events::id::ProjectId;
+use streamio_events::log::EventLog;
 use streamio_events::memory::MemoryLog;
 use streamio_lambdas::adapters::dynamo::{DynamoViews, create_views_table};
 use tokio::sync::OnceCell;
@@ -43,6 +47,31 @@ impl TestDynamo {
             .get_or_init(|| async { create_views_table(&client, TABLE).await.expect("the table is created") })
             .await;
         DynamoViews::new(client, TABLE, Arc::new(self.log.clone()))
+    }
+
+    /// Removes from an entry of the feed what an earlier release did not write.
+    pub(crate) async fn forget_times(&self, project_id: &ProjectId, place: u64) {
+        let update = self.client().update_item().table_name(TABLE);
+        update
+            .key("pk", AttributeValue::S(format!("commits#{project_id}")))
+            .key("sk", AttributeValue::S(format!("{place:020}")))
+            .update_expression("REMOVE recorded_at, latest")
+            .condition_expression("attribute_exists(pk)")
+            .send()
+            .await
+            .expect("the entry exists");
+    }
+}
+
+impl FeedHarness for TestDynamo {
+    type Feed = DynamoViews;
+
+    fn log(&self) -> &dyn EventLog {
+        &self.log
+    }
+
+    async fn open(&self) -> DynamoViews {
+        self.views().await
     }
 }
 

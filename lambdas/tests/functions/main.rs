@@ -3,6 +3,7 @@
 mod events;
 mod queue;
 mod react;
+mod replays;
 mod sweep;
 mod tasks;
 mod uploads;

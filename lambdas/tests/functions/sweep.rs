@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde_json::json;
-use streamio_core::fold_cache::ProjectCache;
+use streamio_core::fold_cache::{ProjectCache, WebhookFolds};
 use streamio_core::ports::delivery_store::{DeliveryKey, DeliveryStore as _};
 use streamio_core::ports::kv_namespace::{KvNamespace, KvNamespaceError};
 use streamio_core::ports::pending_replications::PendingReplications as _;
 use streamio_core::ports::tenant_store::{TenantStore, TenantStoreError};
-use streamio_core::testing::{CountedUsage, MemoryDeliveries, MemoryPending, TestRegion, notification};
+use streamio_core::testing::{
+    CountedUsage, MemoryDeliveries, MemoryFeed, MemoryPending, TestRegion, notification,
+};
 use streamio_events::api_key::KeyHash;
 use streamio_events::id::{MessageId, WebhookId};
 use streamio_events::tenant::Tenant;
@@ -46,7 +48,7 @@ fn sweep_of(region: &TestRegion, pending: &MemoryPending) -> Sweep {
     sweep_with(region, pending, &MemoryDeliveries::default(), &Arc::default())
 }
 
-fn sweep_with(
+pub(crate) fn sweep_with(
     region: &TestRegion,
     pending: &MemoryPending,
     deliveries: &MemoryDeliveries,
@@ -64,6 +66,9 @@ fn sweep_with(
         pending: Arc::new(pending.clone()),
         deliveries: Arc::new(deliveries.clone()),
         queue: Arc::clone(queue) as _,
+        places: Arc::new(MemoryFeed(region.log.clone())),
+        feed: Arc::new(MemoryFeed(region.log.clone())),
+        folds: WebhookFolds::default(),
         projects: ProjectCache::default(),
         policy: region.policy.clone(),
         clock,
@@ -79,17 +84,16 @@ async fn the_schedule_sweeps_due_videos_and_pending_keys() {
     let sweep = sweep_of(&region, &pending);
     let event = payload(include_str!("../payloads/schedule_scheduler.json"));
     let nothing = json!({ "replicated": 0, "failed": 0, "left": 0 });
+    let swept = |handled| {
+        let webhooks = json!({ "queued": 0, "failed": 0 });
+        let replays = json!({ "steps": 0, "failed": 0 });
+        json!({ "handled": handled, "failed": 0, "left": 0, "keys": nothing, "webhooks": webhooks, "replays": replays })
+    };
     let done = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(
-        done.response,
-        json!({ "handled": 1, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0, "failed": 0 } })
-    );
+    assert_eq!(done.response, swept(1));
     assert_eq!(region.launcher.launched().len(), 1);
     let again = sweep.handle(event.clone()).await.unwrap();
-    assert_eq!(
-        again.response,
-        json!({ "handled": 0, "failed": 0, "left": 0, "keys": nothing, "webhooks": { "queued": 0, "failed": 0 } })
-    );
+    assert_eq!(again.response, swept(0));
     pending.add(&"acme".parse().unwrap(), clock()).await.unwrap();
     let replicated = sweep.handle(event.clone()).await.unwrap();
     assert_eq!(replicated.response["keys"], json!({ "replicated": 1, "failed": 0, "left": 0 }));

@@ -3,14 +3,13 @@
 //!
 //! Which endpoints have an active job is read from the views, which follow the log. After a restart a job goes on where it was.
 
-mod turns;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use streamio_core::fold_cache::{EndpointCache, WebhookFolds};
 use streamio_core::ports::delivery_store::DeliveryStore as _;
+use streamio_core::webhooks::replaying::turns::{End, Key, Turns};
 use streamio_core::webhooks::replaying::{Next, Ports, ReplayingError, step};
 use streamio_core::webhooks::view::refresh_replays;
 use streamio_events::error_chain::chain;
@@ -20,13 +19,15 @@ use tokio::task::{Id, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::turns::{End, Key, Turns};
 use crate::clock;
 use crate::project_feed::LogFeed;
 use crate::view_store::SqliteViewStore;
 
 /// The longest time between two looks at the active jobs.
 const LONGEST_WAIT: Duration = Duration::from_mins(1);
+
+/// The most steps that are made at the same time.
+const MAX_STEPS: usize = 32;
 
 /// The pause after the active jobs could not be read.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -46,32 +47,34 @@ impl Replaying {
     pub(crate) async fn run(self, stop: CancellationToken) {
         let mut tasks: JoinSet<End> = JoinSet::new();
         let mut running: BTreeMap<Id, Key> = BTreeMap::new();
-        let mut turns = Turns::default();
-        let mut next_read = Instant::now();
+        let mut turns = Turns::new(MAX_STEPS, 0);
+        let started = Instant::now();
+        let now = || started.elapsed();
+        let mut next_read = now();
         while !stop.is_cancelled() {
             let changed = self.store.replays_changed();
-            if Instant::now() >= next_read {
-                next_read = Instant::now() + self.read_active(&mut turns).await;
+            if now() >= next_read {
+                next_read = now() + self.read_active(&mut turns, now()).await;
             }
-            for key in turns.start(Instant::now()) {
+            for key in turns.start(now()) {
                 let (this, job) = (self.clone(), key.clone());
                 running.insert(tasks.spawn(async move { this.step(&job).await }).id(), key);
             }
-            let wake = turns.next_start(Instant::now()).map_or(next_read, |at| at.min(next_read));
+            let wake = turns.next_start(now()).map_or(next_read, |at| at.min(next_read));
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = changed => next_read = Instant::now(),
-                () = tokio::time::sleep_until(wake) => {}
+                () = changed => next_read = now(),
+                () = tokio::time::sleep_until(started + wake) => {}
                 Some(ended) = tasks.join_next_with_id() => {
                     let (id, end) = ended.unwrap_or_else(|error| {
                         tracing::error!(error = %error, "a webhook replay ended abnormally; it is continued");
                         (error.id(), End::Failed)
                     });
                     if let Some(key) = running.remove(&id) {
-                        turns.end(&key, end, Instant::now());
+                        turns.end(&key, end, now());
                     }
                     if end == End::Nothing {
-                        next_read = Instant::now();
+                        next_read = now();
                     }
                 }
             }
@@ -81,10 +84,10 @@ impl Replaying {
     }
 
     /// Reads which jobs are active. Returns when to read again at the latest.
-    async fn read_active(&self, turns: &mut Turns) -> Duration {
+    async fn read_active(&self, turns: &mut Turns, now: Duration) -> Duration {
         match self.store.active_replays().await {
             Ok(active) => {
-                turns.set_active(active, Instant::now());
+                turns.set_active(active, now);
                 LONGEST_WAIT
             }
             Err(error) => {

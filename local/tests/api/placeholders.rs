@@ -32,7 +32,7 @@ pub(crate) struct Placeholders {
 }
 
 /// The kinds of ids and their patterns. The first group is the id.
-static IDS: LazyLock<[(&str, Regex); 7]> = LazyLock::new(|| {
+static IDS: LazyLock<[(&str, Regex); 9]> = LazyLock::new(|| {
     [
         ("request", pattern(r"\b(req_[a-z2-7]{26})")),
         ("grant", pattern(r"\b(grt_[a-z2-7]{26})")),
@@ -44,6 +44,8 @@ static IDS: LazyLock<[(&str, Regex); 7]> = LazyLock::new(|| {
         // The tag of a playlist for a viewer depends on the signature.
         ("etag", pattern(r#"(?:etag|if-none-match): "([0-9a-f]{32})""#)),
         ("cursor", pattern(r#"(?:"nextCursor":"|"position":"|after=)([0-9]+\.[0-9]+)\b"#)),
+        ("secret", pattern(r#""secret":"(whsec_[0-9A-Za-z+/=]+)""#)),
+        ("public key", pattern(r#""publicKey":"(whpk_[0-9A-Za-z+/=]+)""#)),
         (SIGNATURE, pattern(r#"(?:Signature=|CloudFront-Signature":")([0-9A-Za-z~_-]{40,})"#)),
     ]
 });

@@ -31,6 +31,8 @@ pub(crate) const FEEDS: &str = "feeds";
 pub(crate) const LIMITED: &str = "limited";
 /// A project that may store nothing.
 pub(crate) const FULL: &str = "full";
+/// The project of the webhook scenarios.
+pub(crate) const WEBHOOKS: &str = "webhooks";
 
 /// The API keys.
 pub(crate) struct Keys {
@@ -52,6 +54,8 @@ pub(crate) struct Keys {
     pub(crate) limited: ApiKey,
     /// A key of [`FULL`] with the scope `admin`.
     pub(crate) full: ApiKey,
+    /// A key of [`WEBHOOKS`] with the scope `admin`.
+    pub(crate) webhooks: ApiKey,
 }
 
 impl Keys {
@@ -78,6 +82,7 @@ impl Keys {
             feeds: key(13),
             limited: key(14),
             full: key(15),
+            webhooks: key(16),
         }
     }
 
@@ -100,6 +105,7 @@ impl Keys {
             &self.feeds,
             &self.limited,
             &self.full,
+            &self.webhooks,
         ]
     }
 }
@@ -133,6 +139,7 @@ pub(crate) async fn append_projects(log: &SqliteLog, keys: &Keys) {
         (FEEDS, vec![key_created(&keys.feeds, admin, None)]),
         (LIMITED, vec![key_created(&keys.limited, admin, None), stored_bytes(1000)]),
         (FULL, vec![key_created(&keys.full, admin, None), stored_bytes(0)]),
+        (WEBHOOKS, vec![key_created(&keys.webhooks, admin, None)]),
     ] {
         let project_created = ProjectCreated { name: Some(format!("The project {project}")) }.into();
         let id = CommitId::derived_from(&["found", project]);

@@ -19,6 +19,7 @@ mod upload;
 mod upload_in_parts;
 mod upload_used;
 mod videos;
+mod webhooks;
 
 use futures::future::LocalBoxFuture;
 
@@ -109,4 +110,8 @@ pub(crate) const SCENARIOS: &[(&str, Scenario)] = scenarios![
     videos::listed_by_prefix_and_metadata,
     videos::metadata_changed,
     videos::events,
+    webhooks::endpoints,
+    webhooks::refused,
+    webhooks::deliveries,
+    webhooks::jobs,
 ];

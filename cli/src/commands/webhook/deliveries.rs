@@ -7,11 +7,11 @@ use streamio_events::id::{MessageId, WebhookId};
 use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::{DeliveryState, MessageType};
 
+use super::target::Target;
 use super::text::{describe_delivery, last_error};
-use crate::args::Connection;
 use crate::client::webhooks::DeliveryQuery;
 use crate::commands::paging::{Paging, pages, text, with_next};
-use crate::commands::video::{Id, client};
+use crate::commands::video::Id;
 use crate::exit::Failure;
 use crate::output::{Output, table};
 
@@ -38,7 +38,7 @@ pub(crate) struct Deliveries {
     #[command(flatten)]
     paging: Paging,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
 }
 
 #[derive(Debug, Args)]
@@ -102,17 +102,17 @@ fn state(text: &str) -> Result<DeliveryState, String> {
 
 /// Runs `streamio webhook deliveries`.
 pub(super) async fn run(arguments: Deliveries, output: Output) -> Result<(), Failure> {
-    let client = client(&arguments.connection, output)?;
+    let service = arguments.target.open(output).await?;
     if let Some(id) = arguments.id {
-        let delivery = client.webhook_delivery(id.as_str()).await?;
+        let delivery = service.delivery(&id).await?;
         return output.result(&delivery, || describe_delivery(&delivery));
     }
     let Filter { webhook, video, message_type, state, from, to } = arguments.filter;
     let video_id = video.map(|video| video.video_id().clone());
     let query = DeliveryQuery { webhook_id: webhook, video_id, message_type, state, from, to };
     let page = pages(&arguments.paging, |limit, after| {
-        let (client, query) = (&client, &query);
-        async move { Ok(client.webhook_deliveries(query, limit, after.as_deref()).await?) }
+        let (service, query) = (&service, &query);
+        async move { service.deliveries(query, limit, after.as_deref()).await }
     })
     .await?;
     output.result(&page, || {

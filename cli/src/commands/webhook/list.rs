@@ -2,23 +2,21 @@
 
 use clap::Args;
 
+use super::target::Target;
 use super::text::{short_state, types};
-use crate::args::Connection;
 use crate::commands::paging::text;
-use crate::commands::video::client;
 use crate::exit::Failure;
 use crate::output::{Output, table};
 
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
 }
 
 /// Runs `streamio webhook list`. A project has few endpoints: the API returns them in one page.
 pub(super) async fn run(arguments: List, output: Output) -> Result<(), Failure> {
-    let client = client(&arguments.connection, output)?;
-    let page = client.webhooks().await?;
+    let page = arguments.target.open(output).await?.list().await?;
     output.result(&page, || {
         if page.data.is_empty() {
             return "There are no webhooks yet. Register an endpoint with `streamio webhook add URL`."

@@ -4,9 +4,8 @@ use clap::Args;
 use serde_json::json;
 use streamio_events::id::WebhookId;
 
-use crate::args::Connection;
+use super::target::Target;
 use crate::commands::confirm::{Change, confirm};
-use crate::commands::video::client;
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -19,22 +18,20 @@ pub(crate) struct Remove {
     #[arg(long, short)]
     yes: bool,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
 }
 
 /// Runs `streamio webhook remove`.
 pub(super) async fn run(arguments: Remove, output: Output) -> Result<(), Failure> {
     let id = &arguments.id;
-    if !arguments.yes {
-        let question = format!("Remove {id}? Messages that have not arrived are not sent any more.");
-        confirm(&Change {
-            subject: id.as_str(),
-            verb: "remove",
-            participle: "removed",
-            question: &question,
-        })?;
+    let question = format!("Remove {id}? Messages that have not arrived are not sent any more.");
+    let change = Change { subject: id.as_str(), verb: "remove", participle: "removed", question: &question };
+    if !arguments.yes && !arguments.target.is_aws() {
+        confirm(&change)?;
     }
-    client(&arguments.connection, output)?.remove_webhook(id).await?;
+    let service = arguments.target.open(output).await?;
+    service.approve(arguments.yes, &change, output)?;
+    service.remove(id).await?;
     output.result(&json!({"webhookId": id, "state": "removed"}), || {
         format!("Removed {id}; nothing more is sent to it")
     })

@@ -10,12 +10,13 @@ use streamio_events::timestamp::Timestamp;
 use streamio_events::webhook::TypePattern;
 use streamio_events::webhook::replay::{FeedBound, MAX_RATE};
 
+use super::service::Service;
+use super::target::Target;
 use super::text::{describe_replay, replay_progress};
-use crate::args::Connection;
-use crate::client::Client;
+use crate::args::Approval;
 use crate::client::webhooks::{RecoverFields, ReplayFields};
+use crate::commands::confirm::Change;
 use crate::commands::paging::text;
-use crate::commands::video::client;
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, table};
 use crate::progress::{Progress, Unit};
@@ -50,7 +51,9 @@ pub(crate) struct Recover {
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 #[derive(Debug, Args)]
@@ -67,7 +70,9 @@ pub(crate) struct Replay {
     #[command(flatten)]
     pace: Pace,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 /// What both kinds of jobs have.
@@ -90,7 +95,7 @@ pub(crate) struct Replays {
     #[arg(value_name = "WEBHOOK")]
     id: WebhookId,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
 }
 
 #[derive(Debug, Args)]
@@ -102,7 +107,9 @@ pub(crate) struct CancelReplay {
     #[arg(value_name = "REPLAY")]
     replay: Option<ReplayId>,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 impl Pace {
@@ -111,27 +118,34 @@ impl Pace {
     }
 }
 
+/// What starting a job does to an endpoint.
+fn sending<'a>(id: &'a WebhookId, question: &'a str) -> Change<'a> {
+    Change { subject: id.as_str(), verb: "send to", participle: "sent anything", question }
+}
+
 /// Runs `streamio webhook recover`.
 pub(super) async fn recover(arguments: Recover, output: Output) -> Result<(), Failure> {
-    let Recover { id, since, pace, connection } = arguments;
-    let client = client(&connection, output)?;
+    let Recover { id, since, pace, target, approval } = arguments;
+    let question = format!("Send all messages to {id} again that failed since {since}?");
+    let service = target.open_to_change(&approval, &sending(&id, &question), output).await?;
     let fields = RecoverFields { since, types: pace.types(), rate: pace.rate };
-    let job = client.recover_webhook(&id, &fields).await?;
-    started(&client, &id, job, pace.wait, output).await
+    let job = service.recover(&id, &fields).await?;
+    started(&service, &id, job, pace.wait, output).await
 }
 
 /// Runs `streamio webhook replay`.
 pub(super) async fn replay(arguments: Replay, output: Output) -> Result<(), Failure> {
-    let Replay { id, from, to, pace, connection } = arguments;
-    let client = client(&connection, output)?;
+    let Replay { id, from, to, pace, target, approval } = arguments;
+    let question = format!("Send everything from {from} on to {id} again?");
+    let service = target.open_to_change(&approval, &sending(&id, &question), output).await?;
     let fields = ReplayFields { from, to, types: pace.types(), rate: pace.rate };
-    let job = client.replay_webhook(&id, &fields).await?;
-    started(&client, &id, job, pace.wait, output).await
+    let job = service.replay(&id, &fields).await?;
+    started(&service, &id, job, pace.wait, output).await
 }
 
 /// Runs `streamio webhook replays`.
 pub(super) async fn list(arguments: Replays, output: Output) -> Result<(), Failure> {
-    let page = client(&arguments.connection, output)?.webhook_replays(&arguments.id).await?;
+    let page = arguments.target.open(output).await?.jobs(&arguments.id).await?;
     output.result(&page, || {
         if page.data.is_empty() {
             return "Nothing was sent again. See `streamio webhook recover` and `streamio webhook replay`."
@@ -156,12 +170,15 @@ pub(super) async fn list(arguments: Replays, output: Output) -> Result<(), Failu
 
 /// Runs `streamio webhook cancel-replay`.
 pub(super) async fn cancel(arguments: CancelReplay, output: Output) -> Result<(), Failure> {
-    let CancelReplay { id, replay, connection } = arguments;
-    let client = client(&connection, output)?;
+    let CancelReplay { id, replay, target, approval } = arguments;
+    let question = format!("Send nothing more to {id} again than what is scheduled?");
+    let subject = format!("the replay of {id}");
+    let change = Change { subject: &subject, verb: "cancel", participle: "cancelled", question: &question };
+    let service = target.open_to_change(&approval, &change, output).await?;
     let replay = if let Some(replay) = replay {
         replay.to_string()
     } else {
-        let page = client.webhook_replays(&id).await?;
+        let page = service.jobs(&id).await?;
         let running = page.data.iter().find(|job| job["state"] == "running");
         running.map(|job| text(job, "replayId")).ok_or_else(|| {
             Failure::new(
@@ -171,19 +188,19 @@ pub(super) async fn cancel(arguments: CancelReplay, output: Output) -> Result<()
             )
         })?
     };
-    let job = client.cancel_webhook_replay(&id, &replay).await?;
+    let job = service.cancel(&id, &replay).await?;
     output.result(&job, || describe_replay(&job))
 }
 
 /// Writes the job that was started, after its end if it is waited for.
 async fn started(
-    client: &Client,
+    service: &Service,
     id: &WebhookId,
     job: Value,
     wait: bool,
     output: Output,
 ) -> Result<(), Failure> {
-    let job = if wait { until_ended(client, id, job, output).await? } else { job };
+    let job = if wait { until_ended(service, id, job, output).await? } else { job };
     if wait && job["reason"] != "completed" {
         let replay_id = text(&job, "replayId");
         return Err(Failure::new(
@@ -204,7 +221,7 @@ async fn started(
 
 /// Polls the job until it has ended, and shows its progress.
 async fn until_ended(
-    client: &Client,
+    service: &Service,
     id: &WebhookId,
     mut job: Value,
     output: Output,
@@ -221,7 +238,7 @@ async fn until_ended(
         .build();
     while job["state"] == "running" {
         tokio::time::sleep(intervals.next().unwrap_or(Duration::from_secs(2))).await;
-        job = client.webhook_replay(id, &replay_id).await?;
+        job = service.job(id, &replay_id).await?;
         progress.step(&format!("{} messages", text(&job, "scheduled")));
         progress.set(place(&job, "nextSeq").saturating_sub(start));
     }

@@ -3,9 +3,8 @@
 use clap::Args;
 use streamio_events::id::WebhookId;
 
+use super::target::Target;
 use super::text::describe;
-use crate::args::Connection;
-use crate::commands::video::client;
 use crate::exit::Failure;
 use crate::output::Output;
 
@@ -15,12 +14,11 @@ pub(crate) struct Show {
     #[arg(value_name = "WEBHOOK")]
     id: WebhookId,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
 }
 
 /// Runs `streamio webhook show`.
 pub(super) async fn run(arguments: Show, output: Output) -> Result<(), Failure> {
-    let client = client(&arguments.connection, output)?;
-    let webhook = client.webhook(&arguments.id).await?;
+    let webhook = arguments.target.open(output).await?.show(&arguments.id).await?;
     output.result(&webhook, || describe(&webhook))
 }

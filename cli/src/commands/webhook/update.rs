@@ -4,9 +4,11 @@ use clap::Args;
 use streamio_events::id::WebhookId;
 use streamio_events::webhook::TypePattern;
 
+use super::target::Target;
 use super::text::{TYPES_HELP, describe};
-use crate::args::Connection;
+use crate::args::{Approval, Connection};
 use crate::client::webhooks::WebhookFields;
+use crate::commands::confirm::Change;
 use crate::commands::video::client;
 use crate::exit::Failure;
 use crate::output::Output;
@@ -37,7 +39,9 @@ pub(crate) struct Switch {
     #[arg(value_name = "WEBHOOK")]
     id: WebhookId,
     #[command(flatten)]
-    connection: Connection,
+    target: Target,
+    #[command(flatten)]
+    approval: Approval,
 }
 
 /// Runs `streamio webhook update`.
@@ -56,21 +60,20 @@ pub(super) async fn run(arguments: Update, output: Output) -> Result<(), Failure
         rate_limit: arguments.rate_limit,
         enabled: None,
     };
-    change(&arguments.id, &arguments.connection, &changes, output).await
+    let client = client(&arguments.connection, output)?;
+    let webhook = client.update_webhook(&arguments.id, &changes).await?;
+    output.result(&webhook, || describe(&webhook))
 }
 
 /// Runs `streamio webhook enable` and `disable`.
 pub(super) async fn switch(arguments: Switch, enabled: bool, output: Output) -> Result<(), Failure> {
-    let changes = WebhookFields { enabled: Some(enabled), ..WebhookFields::default() };
-    change(&arguments.id, &arguments.connection, &changes, output).await
-}
-
-async fn change(
-    id: &WebhookId,
-    connection: &Connection,
-    changes: &WebhookFields,
-    output: Output,
-) -> Result<(), Failure> {
-    let webhook = client(connection, output)?.update_webhook(id, changes).await?;
+    let Switch { id, target, approval } = arguments;
+    let (question, verb, participle) = if enabled {
+        (format!("Send messages to {id} again?"), "enable", "enabled")
+    } else {
+        (format!("Send no messages to {id} until it is enabled again?"), "disable", "disabled")
+    };
+    let change = Change { subject: id.as_str(), verb, participle, question: &question };
+    let webhook = target.open_to_change(&approval, &change, output).await?.switch(&id, enabled).await?;
     output.result(&webhook, || describe(&webhook))
 }

@@ -7,6 +7,7 @@ use streamio_events::event::EventBody;
 use streamio_events::home::{HomeError, WebhookOutcome, WebhookResult};
 use streamio_events::id::{CommitId, ReplayId, WebhookId};
 use streamio_events::log::{AppendError, Expected};
+use streamio_events::stream::StreamId;
 use streamio_events::webhook::replay::decide::ReplayRefusal;
 use streamio_events::webhook::replay::{FeedBound, MAX_RATE, Replay, ReplayRequest, ReplayStatus, Replays};
 
@@ -126,10 +127,8 @@ impl Webhooks<'_> {
     /// The part of the project's feed that the request is about. It ends where the feed ends now: what happens later is sent when it
     /// happens.
     async fn part(&self, request: &ReplayRequest) -> Result<Part, HomeError> {
-        let Some(feed) = &self.ports.feed else {
-            let text = "This deployment cannot send webhooks again by a job yet; POST /webhook-deliveries/{id}/resend sends one.";
-            return Err(HomeError::Conflict { text: text.to_owned() });
-        };
+        self.place_endpoints().await?;
+        let feed = &self.ports.feed;
         let feed_end = feed.end(self.project_id).await.map_err(HomeError::because_of)?;
         let start = match request.from {
             FeedBound::Seq(seq) => Ok(seq),
@@ -142,6 +141,18 @@ impl Webhooks<'_> {
         };
         let end = end.map_err(HomeError::because_of)?.min(feed_end);
         Ok((start.map_err(HomeError::because_of)?, end))
+    }
+
+    /// Gives the last change of the project's endpoints its place. Where the log itself does not give places, an event before it that has none
+    /// yet then gets a later one, so that it is sent when it gets it, and not missing both there and in the part of the feed.
+    async fn place_endpoints(&self) -> Result<(), HomeError> {
+        let version = self.endpoints().await?.version;
+        let stream = StreamId::Webhooks(self.project_id.clone());
+        let page = self.log.read(&stream, version, 1).await.map_err(HomeError::because_of)?;
+        if let Some(last) = page.commits.first() {
+            self.ports.places.place(last).await.map_err(HomeError::because_of)?;
+        }
+        Ok(())
     }
 }
 

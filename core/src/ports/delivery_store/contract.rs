@@ -359,6 +359,7 @@ fn replays(project_id: &str, webhook: usize, version: u64, ended: Option<ReplayE
         end: 9,
         next: 0,
         scheduled: 0,
+        last_scheduled: 0,
         skipped: 0,
         ended,
         started_at: at(0),

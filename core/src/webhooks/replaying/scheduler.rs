@@ -31,6 +31,8 @@ pub(super) struct Scheduler<'a> {
     pub(super) ports: Ports<'a>,
     pub(super) replays: &'a Replays,
     pub(super) job: &'a Replay,
+    /// The place of the commit that recorded the last step, or the start of the job.
+    pub(super) last_step: u64,
 }
 
 impl Scheduler<'_> {
@@ -90,7 +92,10 @@ impl Scheduler<'_> {
                 }
             };
             let Some(commit) = commit else { return Ok(Outcome::Skipped) };
-            if delivery::append(log, &mut delivery, commit).await? {
+            if let Some(scheduled) = delivery::append_commit(log, &mut delivery, commit).await? {
+                // Where the log itself does not give places, it gets one before the step is recorded, so that a later step knows that this
+                // one has counted it.
+                self.place(&scheduled).await?;
                 return Ok(Outcome::Scheduled);
             }
         }
@@ -99,10 +104,10 @@ impl Scheduler<'_> {
 
     /// Whether `scheduled`, a commit of this job, is later than the job's last recorded step: then this step was interrupted.
     async fn is_of_this_step(&self, scheduled: &Commit) -> Result<bool, ReplayingError> {
-        let Ports { log, places, .. } = self.ports;
-        let last = log.read(&self.replays.stream(), self.replays.version, 1).await?;
-        let Some(last) = last.commits.first() else { return Ok(false) };
-        let last = places.place(last).await.map_err(SchedulingError::from)?;
-        Ok(places.place(scheduled).await.map_err(SchedulingError::from)? > last)
+        Ok(self.place(scheduled).await? > self.last_step)
+    }
+
+    async fn place(&self, commit: &Commit) -> Result<u64, ReplayingError> {
+        Ok(self.ports.places.place(commit).await.map_err(SchedulingError::from)?)
     }
 }

@@ -1,7 +1,7 @@
 //! Loads a delivery from its stream, and appends decisions.
 
 use super::Delivery;
-use crate::commit::NewCommit;
+use crate::commit::{Commit, NewCommit};
 use crate::event::UnreadableEvent;
 use crate::id::{MessageId, ProjectId, WebhookId};
 use crate::log::{AppendError, EventLog, EventLogExt as _, Expected, ReadError};
@@ -45,25 +45,34 @@ pub async fn load(
     Ok(delivery)
 }
 
-/// Appends `commit`, a decision about `delivery` in its current version, and applies it. Returns `false` if another process has decided
-/// otherwise meanwhile; then the delivery is as that process left it.
-pub async fn append(
+/// Appends `commit`, a decision about `delivery` in its current version, and applies it. Returns it as it is recorded; `None` if another
+/// process has decided otherwise meanwhile: then the delivery is as that process left it.
+pub async fn append_commit(
     log: &(impl EventLog + ?Sized),
     delivery: &mut Delivery,
     commit: NewCommit,
-) -> Result<bool, DeliveryStoreError> {
+) -> Result<Option<Commit>, DeliveryStoreError> {
     let stream = delivery.stream();
     match log.append(&stream, Expected::Exactly(delivery.version), commit).await {
         Ok(appended) if appended.commit.first == delivery.version + 1 => {
             delivery.apply_commit(&appended.commit)?;
-            Ok(true)
+            Ok(Some(appended.commit))
         }
         Ok(_) | Err(AppendError::Conflict { .. }) => {
             for commit in log.read_to_end(&stream, delivery.version + 1).await? {
                 delivery.apply_commit(&commit)?;
             }
-            Ok(false)
+            Ok(None)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Appends `commit` as [`append_commit`] does. Returns whether it is recorded.
+pub async fn append(
+    log: &(impl EventLog + ?Sized),
+    delivery: &mut Delivery,
+    commit: NewCommit,
+) -> Result<bool, DeliveryStoreError> {
+    Ok(append_commit(log, delivery, commit).await?.is_some())
 }

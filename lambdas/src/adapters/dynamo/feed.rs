@@ -19,7 +19,7 @@ pub(super) const CONCURRENT_READS: usize = 16;
 
 /// The commit at a place of the feed.
 pub(super) struct Entry {
-    place: u64,
+    pub(super) place: u64,
     stream: StreamId,
     first: u64,
     /// The number of its events.
@@ -27,7 +27,7 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    fn of(item: &Item) -> Result<Self, InvalidItem> {
+    pub(super) fn of(item: &Item) -> Result<Self, InvalidItem> {
         Ok(Self {
             place: text_of(item, "sk")?.parse().map_err(|_| InvalidItem("sk"))?,
             stream: text_of(item, "stream")?.parse().map_err(|_| InvalidItem("stream"))?,

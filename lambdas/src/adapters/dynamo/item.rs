@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use aws_sdk_dynamodb::types::AttributeValue;
+use streamio_events::timestamp::Timestamp;
 
 /// An item of the table.
 pub(super) type Item = HashMap<String, AttributeValue>;
@@ -34,4 +35,9 @@ pub(super) fn text_of<'a>(item: &'a Item, name: &'static str) -> Result<&'a str,
 pub(super) fn number_of<T: std::str::FromStr>(item: &Item, name: &'static str) -> Result<T, InvalidItem> {
     let value = item.get(name).and_then(|value| value.as_n().ok());
     value.and_then(|digits| digits.parse().ok()).ok_or(InvalidItem(name))
+}
+
+/// The time that an attribute states; `None` if the item has no such attribute.
+pub(super) fn time_of(item: &Item, name: &'static str) -> Option<Timestamp> {
+    text_of(item, name).ok()?.parse().ok()
 }

@@ -27,9 +27,10 @@ use streamio_core::ports::project_feed::{FeedPlaces, PlaceError};
 use streamio_events::commit::Commit;
 use streamio_events::id::ProjectId;
 use streamio_events::stream::StreamId;
+use streamio_events::timestamp::Timestamp;
 
 use super::DynamoViews;
-use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of};
+use super::item::{InvalidItem, Item, ONLY_ITEM, key, number, number_of, text, text_of, time_of};
 use super::usage::usage_updates;
 
 /// How many commits get their places in one transaction at most. A transaction has at most 100 items: the next place, two for each
@@ -44,6 +45,13 @@ const FED_VERSION: &str = "version";
 
 /// The attribute with the next place of a project.
 pub(super) const NEXT: &str = "next";
+
+/// The attribute with the time at which a commit was recorded.
+pub(super) const RECORDED_AT: &str = "recorded_at";
+
+/// The attribute with the latest of these times up to a place, in the item of the place and in that of the next place. It rises along the feed,
+/// so that a time is found by bisection. An earlier release did not write it.
+pub(super) const LATEST: &str = "latest";
 
 /// The attribute with the place of a commit. Not `place`, which is a key of an index.
 const FEED_PLACE: &str = "feed_place";
@@ -124,6 +132,8 @@ enum WriteFailure {
 struct Known {
     /// The next place of the project.
     next: u64,
+    /// The latest time at which a commit with a place was recorded, as far as it is known.
+    latest: Option<Timestamp>,
     /// The places of those commits, and of the commits before them, that have one.
     places: HashMap<(String, String), u64>,
     /// The versions up to which an earlier release has counted the streams of those commits.
@@ -257,10 +267,12 @@ impl DynamoViews {
             .into_iter()
             .filter_map(|(at, name, stream)| Some((stream.clone(), number_of(items.get(&at)?, name).ok()?)))
             .collect();
-        let next = items.remove(&next_key).map_or(Ok(0), |item| number_of(&item, NEXT))?;
+        let next_item = items.remove(&next_key);
+        let next = next_item.as_ref().map_or(Ok(0), |item| number_of(item, NEXT))?;
+        let latest = next_item.as_ref().and_then(|item| time_of(item, LATEST));
         let places = items.into_iter().filter(|(_, item)| item.contains_key(FEED_PLACE));
         let places = places.map(|(at, item)| Ok((at, number_of(&item, FEED_PLACE)?)));
-        Ok(Known { next, places: places.collect::<Result<_, InvalidItem>>()?, counted })
+        Ok(Known { next, latest, places: places.collect::<Result<_, InvalidItem>>()?, counted })
     }
 
     /// The version up to which the commits of `stream` have places.
@@ -279,13 +291,16 @@ impl DynamoViews {
         known: &Known,
     ) -> Result<(), WriteFailure> {
         let next = known.next;
-        let advance = self.advance(project_id, next, next + commits.len() as u64);
-        let mut items = vec![TransactWriteItem::builder().update(advance).build()];
+        let mut items = Vec::new();
+        let mut latest = known.latest.unwrap_or_default();
         for (commit, place) in commits.iter().zip(next..) {
-            let [entry, of_commit] = self.items_of(commit, place, known.counted(commit));
+            latest = latest.max(commit.recorded_at);
+            let [entry, of_commit] = self.items_of(commit, (place, latest), known.counted(commit));
             items.push(TransactWriteItem::builder().put(entry).build());
             items.push(TransactWriteItem::builder().put(of_commit).build());
         }
+        let advance = self.advance(project_id, next, (next + commits.len() as u64, latest));
+        items.insert(0, TransactWriteItem::builder().update(advance).build());
         let uncounted = commits.iter().copied().filter(|commit| known.counted(commit).is_none());
         let usage = usage_updates(&self.table, uncounted);
         items.extend(usage.map(|update| TransactWriteItem::builder().update(update).build()));
@@ -300,13 +315,15 @@ impl DynamoViews {
     }
 
     /// Advances the project's next place, on the condition that it is `next`.
-    fn advance(&self, project_id: &ProjectId, next: u64, after: u64) -> Update {
+    fn advance(&self, project_id: &ProjectId, next: u64, (after, latest): (u64, Timestamp)) -> Update {
         let update = Update::builder()
             .table_name(&*self.table)
             .set_key(Some(key(next_pk(project_id), ONLY_ITEM)))
-            .update_expression("SET #next = :after")
+            .update_expression("SET #next = :after, #latest = :latest")
             .expression_attribute_names("#next", NEXT)
-            .expression_attribute_values(":after", number(after));
+            .expression_attribute_names("#latest", LATEST)
+            .expression_attribute_values(":after", number(after))
+            .expression_attribute_values(":latest", text(latest.to_string()));
         let update = if next == 0 {
             update.condition_expression("attribute_not_exists(pk)")
         } else {
@@ -316,12 +333,14 @@ impl DynamoViews {
     }
 
     /// The item of the feed, and the item of the commit.
-    fn items_of(&self, commit: &Commit, place: u64, counted: Option<u64>) -> [Put; 2] {
+    fn items_of(&self, commit: &Commit, (place, latest): (u64, Timestamp), counted: Option<u64>) -> [Put; 2] {
         let entry = key(feed_pk(commit.stream.project_id()), sortable(place));
         let attributes = [
             ("stream", text(commit.stream.to_string())),
             ("first", number(commit.first)),
             ("events", number(commit.last() + 1 - commit.first)),
+            (RECORDED_AT, text(commit.recorded_at.to_string())),
+            (LATEST, text(latest.to_string())),
         ];
         let (pk, sk) = place_key(&commit.stream, commit.last());
         let of_commit = [("last", number(commit.last())), (FEED_PLACE, number(place))];

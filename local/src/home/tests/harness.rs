@@ -100,7 +100,8 @@ impl HomeHarness {
             deliveries: Arc::new(store.clone()),
             keys: WebhookKeys::new(&[7; 32]).unwrap(),
             urls: Rules::default(),
-            feed: Some(Arc::new(LogFeed(log.clone()))),
+            feed: Arc::new(LogFeed(log.clone())),
+            places: Arc::new(LogFeed(log.clone())),
         };
         let audit = Audit {
             log: log.clone(),
