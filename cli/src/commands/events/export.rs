@@ -33,7 +33,7 @@ Examples:
   streamio events export --output events.jsonl.zst --resume     # after an interruption
   streamio events export --from 2026-01-01T00:00:00Z --to 2026-02-01T00:00:00Z --compress gzip > january.jsonl.gz
   streamio events export --format commits --output archive.jsonl
-  streamio events export --format commits --project acme --output acme.jsonl.zst     # for this tenant
+  streamio events export --format commits --project acme --output acme.jsonl.zst     # for acme
   streamio events export --aws --to 2026-02-01T00:00:00Z --output events.jsonl.zst
 
 A line is a CloudEvent, or with `--format commits` a commit with its hashes, so that an archive can be verified later (`streamio audit check-export`). \
