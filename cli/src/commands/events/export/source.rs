@@ -66,7 +66,10 @@ impl Source {
         Ok(match platform {
             Platform::Local(operator) => Self::Local(operator, options),
             #[cfg(feature = "aws")]
-            Platform::Aws(operator) => Self::Aws(operator, options, Range::of(&options, resume)?),
+            Platform::Aws(operator) => {
+                let range = Range::of(&options, resume)?;
+                Self::Aws(operator, options, range)
+            }
         })
     }
 
