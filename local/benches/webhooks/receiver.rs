@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result};
+use axum::Router;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
-use axum::{Json, Router};
 use serde::{Deserialize, Serialize};
 use streamio_events::timestamp::Timestamp;
 
@@ -67,12 +67,15 @@ async fn receive(State(arrivals): State<Arrivals>, body: Bytes) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-async fn list(State(arrivals): State<Arrivals>) -> Json<Vec<Arrival>> {
-    Json(arrivals.lock().expect("no thread has panicked").clone())
+/// All requests, in JSON.
+async fn list(State(arrivals): State<Arrivals>) -> Result<String, StatusCode> {
+    serde_json::to_string(&*arrivals.lock().expect("no thread has panicked"))
+        .map_err(|_| StatusCode::INTERNAL_SERVER_ERROR)
 }
 
-async fn count(State(arrivals): State<Arrivals>) -> Json<usize> {
-    Json(arrivals.lock().expect("no thread has panicked").len())
+/// The number of requests, in JSON.
+async fn count(State(arrivals): State<Arrivals>) -> String {
+    arrivals.lock().expect("no thread has panicked").len().to_string()
 }
 
 async fn forget(State(arrivals): State<Arrivals>) {
