@@ -17,6 +17,8 @@ pub mod sts;
 
 use std::time::Duration;
 
+use aws_config::profile::ProfileFileCredentialsProvider;
+use aws_config::provider_config::ProviderConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_dynamodb::config::Builder;
@@ -35,11 +37,20 @@ pub async fn sdk_config() -> SdkConfig {
 pub(crate) async fn sdk_config_of(region: Option<String>, profile: Option<String>) -> SdkConfig {
     let timeouts = TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT_TIMEOUT).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).timeout_config(timeouts);
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region));
+    let region = region.map(Region::new);
+    if let Some(region) = &region {
+        loader = loader.region(region.clone());
     }
     if let Some(profile) = profile {
-        loader = loader.profile_name(profile);
+        // By default the keys of the environment precede those of a profile, also of one that is stated.
+        let providers = ProviderConfig::with_default_region().await;
+        let providers = match &region {
+            Some(region) => providers.with_region(Some(region.clone())),
+            None => providers,
+        };
+        let credentials =
+            ProfileFileCredentialsProvider::builder().configure(&providers).profile_name(&profile).build();
+        loader = loader.profile_name(profile).credentials_provider(credentials);
     }
     // The futures of the SDK are large.
     Box::pin(loader.load()).await

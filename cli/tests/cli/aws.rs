@@ -163,3 +163,24 @@ async fn webhooks_on_aws_are_those_of_a_project_and_not_of_an_api_key() {
     }
     assert_eq!(server.requests("").len(), 0);
 }
+
+/// A stated profile is meant, whichever keys the environment has.
+#[tokio::test]
+async fn the_credentials_of_a_stated_profile_precede_those_of_the_environment() {
+    let (server, scratch) = (sts(2).await, tempfile::tempdir().unwrap());
+    let file = scratch.path().join("credentials");
+    std::fs::write(
+        &file,
+        "[production]\naws_access_key_id = AKIAPRODUCTION\naws_secret_access_key = example\n",
+    )
+    .unwrap();
+    for (arguments, key) in [(&[][..], "AKIAEXAMPLE"), (&["--profile", "production"], "AKIAPRODUCTION")] {
+        let mut command = operator(&server, scratch.path(), &[&CREATE[..], arguments].concat());
+        command.env("AWS_SHARED_CREDENTIALS_FILE", &file).env("AWS_CONFIG_FILE", scratch.path().join("none"));
+        let refused = run(command).await;
+        assert_eq!(refused.code, Some(2), "{refused:?}");
+        let requests = server.requests("");
+        let signed = requests.last().unwrap().headers["authorization"].to_str().unwrap();
+        assert!(signed.contains(&format!("Credential={key}/")), "{signed}");
+    }
+}

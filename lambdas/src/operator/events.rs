@@ -142,6 +142,10 @@ impl AwsOperator {
                         found.follow(&mut chains, &commit);
                     }
                     Ok(_) => {}
+                    // The name of the stream may be damaged, too.
+                    Err(damaged)
+                        if project_id
+                            .is_some_and(|it| damaged.stream.split('/').nth(1) != Some(it.as_str())) => {}
                     Err(damaged) => {
                         let stream = damaged.stream.parse().ok();
                         if stream.is_none_or(|stream| chains.is_first_damage(stream)) {

@@ -20,7 +20,7 @@ use super::{DynamoViews, cursor};
 /// The version of the form of [`VideoRow`] and of its item; raise it when either changes. A row of another form counts as
 /// absent, and replaces one of an older form: after a deployment each row is folded again when it is next needed, and functions
 /// of the previous build cannot undo that.
-const FORM: u32 = 3;
+const FORM: u32 = 4;
 
 /// The longest row that is stored in an item, in bytes of JSON. The limit for an item is 400 KB, and its keys take less than
 /// one. Only open grants and rejected uploads, some 250 bytes each, can make a row this long: fifteen hundred for one key. Such a
