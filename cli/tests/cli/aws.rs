@@ -180,7 +180,7 @@ async fn the_credentials_of_a_stated_profile_precede_those_of_the_environment() 
         let refused = run(command).await;
         assert_eq!(refused.code, Some(2), "{refused:?}");
         let requests = server.requests("");
-        let signed = requests.last().unwrap().headers["authorization"].to_str().unwrap();
+        let signed = &requests.last().unwrap().headers["authorization"];
         assert!(signed.contains(&format!("Credential={key}/")), "{signed}");
     }
 }
