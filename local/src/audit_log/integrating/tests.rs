@@ -159,35 +159,6 @@ async fn the_last_commits_before_a_stop_get_into_a_checkpoint() {
     assert_eq!(checkpoint(&observer, &"zebra".parse().unwrap()).await.unwrap().size(), 2);
 }
 
-/// Wherever a round over several projects is interrupted.
-#[tokio::test]
-async fn the_last_commits_of_every_project_get_into_a_checkpoint() {
-    for steps in 0..30 {
-        let scratch = tempfile::tempdir().unwrap();
-        let audit = audit(scratch.path());
-        let projects: Vec<ProjectId> = ["acme", "globex", "zebra"].map(|id| id.parse().unwrap()).into();
-        for project_id in &projects {
-            append(&audit.log, project_id, 0, 3).await;
-        }
-        let mut schedule = Schedule::default();
-        {
-            let mut integrating = std::pin::pin!(audit.integrate_all(&mut schedule));
-            for _ in 0..steps {
-                assert!(futures::poll!(integrating.as_mut()).is_pending());
-                // What it waits for runs on other threads.
-                tokio::task::spawn_blocking(|| ()).await.unwrap();
-            }
-        }
-        audit.integrate_rest(&mut schedule).await;
-        for project_id in &projects {
-            assert!(
-                checkpoint(&audit, project_id).await.is_some_and(|it| it.size() >= 3),
-                "after {steps} steps"
-            );
-        }
-    }
-}
-
 /// A name that is not UTF-8 is that of no project, and stops the log of none.
 #[tokio::test]
 async fn a_damaged_name_of_a_stream_stops_no_log() {
