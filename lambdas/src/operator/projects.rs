@@ -10,16 +10,11 @@ use streamio_events::project::{Project, ProjectChanges};
 
 use super::deployment::AwsOperator;
 use super::error::AwsOperatorError;
+use super::events::{PAGE, PARTS};
 use crate::clock::clock;
 
 /// The names of the streams of projects begin with this.
 const PROJECT_STREAMS: &str = "project/";
-
-/// How many parts of the log are read at the same time.
-const PARTS: u32 = 4;
-
-/// How many commits are read at a time.
-const PAGE: usize = 1000;
 
 impl AwsOperator {
     fn commands(&self) -> ProjectCommands<'_> {
@@ -85,8 +80,11 @@ impl AwsOperator {
     /// Returns all projects, ordered by id. Reads the whole table of the log, which has no index of projects.
     pub async fn projects(&self) -> Result<Vec<Project>, AwsOperatorError> {
         let parts = (0..PARTS).filter_map(|index| Part::new(index, PARTS));
-        let lists: Vec<Vec<Project>> =
-            stream::iter(parts).map(|part| self.projects_in(part)).buffer_unordered(4).try_collect().await?;
+        let lists: Vec<Vec<Project>> = stream::iter(parts)
+            .map(|part| self.projects_in(part))
+            .buffer_unordered(PARTS as usize)
+            .try_collect()
+            .await?;
         let mut projects: Vec<Project> = lists.into_iter().flatten().collect();
         projects.sort_by(|a, b| a.project_id.cmp(&b.project_id));
         Ok(projects)
